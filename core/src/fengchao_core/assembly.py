@@ -1,0 +1,274 @@
+"""
+How a gateway is put together: settings in, opened parts out, everything owned by one exit stack.
+
+All problems of the settings are found before anything is opened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
+
+from pydantic import BaseModel, ValidationError
+
+from fengchao_core.catalog import Catalog, OpenProvider, plain_card
+from fengchao_core.clock import Clock
+from fengchao_core.errors import SettingsError
+from fengchao_core.ledger import StoreLedger
+from fengchao_core.plugins import Plugins, load_plugins
+from fengchao_core.prompts import PromptLibrary, load_templates
+from fengchao_core.provider import ListsModels, ProviderContext, ProviderSettings, ProviderSpec
+from fengchao_core.retrieval import Retriever, RetrieverSpec
+from fengchao_core.settings import Settings, StoreSettings, explain
+from fengchao_core.store import MemoryStore, Store, StoreSpec
+from fengchao_core.telemetry import Telemetry
+from fengchao_core.types import ModelCard
+
+if TYPE_CHECKING:
+    from fengchao_core.sensitive import Filter
+
+_WEIGHT = "weight"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything a gateway is made of, open."""
+
+    settings: Settings
+    store: Store
+    catalog: Catalog
+    prompts: PromptLibrary
+    retrievers: tuple[Retriever, ...]
+    words: Filter | None
+    ledger: StoreLedger
+    telemetry: Telemetry
+    clock: Clock
+    plugins: Plugins
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """A provider whose settings are checked, to be opened."""
+
+    name: str
+    spec: ProviderSpec
+    settings: ProviderSettings
+    weight: int
+
+
+@asynccontextmanager
+async def assemble(
+    settings: Settings, *, store: Store | None, clock: Clock, providers: Iterable[ProviderSpec]
+) -> AsyncIterator[Parts]:
+    """
+    Open every part; leaving the context closes them in reverse, the ledger's rows written first.
+
+    Raises:
+        SettingsError, PluginError: with every problem found.
+    """
+    kinds = {str(raw.get("kind") or name) for name, raw in settings.providers.items()}
+    plugins = load_plugins(settings.plugins, kinds=kinds)
+    specs = plugins.provider_specs()
+    for spec in providers:
+        specs[spec.name] = spec
+    planned = _plan(settings.providers, specs, plugins)
+    prompts = PromptLibrary(load_templates(), *plugins.manager.hook.fengchao_prompts())
+    telemetry = Telemetry()
+    words = await _words(settings, plugins)
+
+    async with AsyncExitStack() as stack:
+        if store is None:
+            store = await stack.enter_async_context(_store_spec(settings, plugins).open())
+        retrievers = await _open_retrievers(settings, plugins, stack)
+        opened = await _open_providers(settings, planned, clock, stack)
+        catalog = Catalog(opened, settings.models, settings.routing, time.monotonic)
+        ledger = StoreLedger(store.usage, settings.ledger, telemetry)
+        writer = asyncio.create_task(ledger.run(), name="fengchao-ledger")
+        stack.push_async_callback(_finish, ledger, writer)
+        yield Parts(
+            settings,
+            store,
+            catalog,
+            prompts,
+            retrievers,
+            words,
+            ledger,
+            telemetry,
+            clock,
+            plugins,
+        )
+
+
+async def _finish(ledger: StoreLedger, writer: asyncio.Task[None]) -> None:
+    await ledger.close()
+    await writer
+
+
+def _plan(
+    sections: Mapping[str, Mapping[str, Any]], specs: Mapping[str, ProviderSpec], plugins: Plugins
+) -> list[_Planned]:
+    planned: list[_Planned] = []
+    problems: list[str] = []
+    quarantined = {info.name for info in plugins.infos if info.state == "quarantined"}
+    for name, raw in sections.items():
+        kind = str(raw.get("kind") or name)
+        spec = specs.get(kind)
+        if spec is None:
+            if kind not in quarantined:
+                problems.append(
+                    f"settings: [providers.{name}]: no installed plugin brings the kind {kind!r}; "
+                    f"install fengchao-{kind}, or set kind to one of: {', '.join(sorted(specs)) or 'none'}"
+                )
+            continue
+        for label, fields, weight in _credentials(name, raw, problems):
+            try:
+                planned.append(
+                    _Planned(
+                        label, spec, spec.settings.model_validate({**fields, "kind": kind}), weight
+                    )
+                )
+            except ValidationError as error:
+                problems += explain(error, where="settings", section=f"providers.{name}")
+    if problems:
+        raise SettingsError(*dict.fromkeys(problems))
+    return planned
+
+
+def _credentials(
+    name: str, raw: Mapping[str, Any], problems: list[str]
+) -> Iterable[tuple[str, dict[str, Any], int]]:
+    """One set of fields per credential: the section itself, or each of its `credentials` over the section."""
+    common = {key: value for key, value in raw.items() if key != "credentials"}
+    several = raw.get("credentials")
+    if several is None:
+        yield name, common, 1
+        return
+    if (
+        not isinstance(several, list)
+        or not several
+        or not all(isinstance(c, dict) for c in several)
+    ):
+        problems.append(
+            f"settings: [providers.{name}]: credentials must be tables, [[providers.{name}.credentials]]"
+        )
+        return
+    for number, credential in enumerate(several, start=1):
+        fields = {**common, **{key: value for key, value in credential.items() if key != _WEIGHT}}
+        weight = credential.get(_WEIGHT, 1)
+        if isinstance(weight, bool) or not isinstance(weight, int) or weight < 1:
+            problems.append(
+                f"settings: [providers.{name}]: weight must be a whole number of 1 or more"
+            )
+            weight = 1
+        yield f"{name}#{number}", fields, weight
+
+
+async def _open_providers(
+    settings: Settings, planned: list[_Planned], clock: Clock, stack: AsyncExitStack
+) -> list[OpenProvider]:
+    if not planned:
+        return []
+    from fengchao_core.kit.http import Sessions
+
+    limits = settings.limits.limits()
+    sessions = await stack.enter_async_context(Sessions())
+    opened = []
+    for plan in planned:
+        context = ProviderContext(plan.name, clock, limits, sessions)
+        provider = await stack.enter_async_context(plan.spec.open(plan.settings, context))
+        cards, discovers = _cards(plan)
+        opened.append(
+            OpenProvider(
+                plan.name,
+                plan.spec.title,
+                provider,
+                cards,
+                discovers and isinstance(provider, ListsModels),
+                plan.weight,
+            )
+        )
+    return opened
+
+
+def _cards(plan: _Planned) -> tuple[tuple[ModelCard, ...], bool]:
+    """
+    The cards a provider serves, and whether its endpoint is asked for more.
+
+    With `models` set: exactly those. Without: the plugin's cards for the vendor itself (a section named after its
+    kind); an endpoint elsewhere is asked.
+    """
+    known = {card.id: card for card in plan.spec.cards()}
+    models = plan.settings.models
+    if models is not None:
+        wanted = dict(models) if isinstance(models, Mapping) else dict.fromkeys(models, "")
+        cards = []
+        for model, upstream in wanted.items():
+            card = known.get(model) or plain_card(model, plan.spec.title)
+            cards.append(_renamed(card, upstream) if upstream else card)
+        return tuple(cards), False
+    elsewhere = "base_url" in plan.settings.model_fields_set
+    own_name = plan.name.split("#")[0] == plan.spec.name
+    return (tuple(known.values()) if own_name else ()), elsewhere or not own_name
+
+
+def _renamed(card: ModelCard, upstream: str) -> ModelCard:
+    return replace(card, upstream_id=upstream)
+
+
+def _store_spec(settings: Settings, plugins: Plugins) -> StoreSpec:
+    spec = plugins.manager.hook.fengchao_store(settings=settings)
+    if spec is not None:
+        return cast("StoreSpec", spec)
+    url = settings.store.url
+    if url != StoreSettings().url and not url.startswith("memory:"):
+        scheme = url.split(":", 1)[0]
+        raise SettingsError(
+            f"settings: 'store.url' names a {scheme!r} store, but no installed plugin brings one; "
+            "install fengchao-sql, or set it to 'memory:'"
+        )
+    return StoreSpec("memory", _open_memory)
+
+
+@asynccontextmanager
+async def _open_memory() -> AsyncIterator[Store]:
+    yield MemoryStore()
+
+
+async def _open_retrievers(
+    settings: Settings, plugins: Plugins, stack: AsyncExitStack
+) -> tuple[Retriever, ...]:
+    specs: dict[str, RetrieverSpec] = {
+        spec.name: spec for result in plugins.manager.hook.fengchao_retrievers() for spec in result
+    }
+    ready: list[tuple[RetrieverSpec, BaseModel]] = []
+    problems = [
+        f"settings: [knowledge.{name}]: no installed plugin brings this kind of knowledge base"
+        for name in sorted(settings.knowledge.keys() - specs.keys())
+    ]
+    for name, spec in specs.items():
+        try:
+            ready.append((spec, spec.settings.model_validate(settings.knowledge.get(name, {}))))
+        except ValidationError as error:
+            problems += explain(error, where="settings", section=f"knowledge.{name}")
+    if problems:
+        raise SettingsError(*problems)
+    return tuple([await stack.enter_async_context(spec.open(checked)) for spec, checked in ready])
+
+
+async def _words(settings: Settings, plugins: Plugins) -> Filter | None:
+    """The word filter; None where it is switched off or there is nothing to look for."""
+    lists = [words for result in plugins.manager.hook.fengchao_wordlists() for words in result]
+    wanted = settings.sensitive
+    if not wanted.enabled or not (lists or wanted.wordlists):
+        return None
+    from fengchao_core.sensitive import Filter, Folding, WordList, read_wordlists
+
+    for path in wanted.wordlists:
+        lists += await asyncio.to_thread(read_wordlists, path)
+    if wanted.allow:
+        lists.append(WordList("settings", allow=wanted.allow))
+    return await Filter.open(lists, folding=Folding(pinyin=wanted.pinyin))

@@ -1,0 +1,46 @@
+"""Usage as chat-completions vendors spell it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fengchao_core.types import Usage
+
+
+def read_usage(usage: object) -> Usage | None:
+    """
+    Usage in any of the dialect's spellings; None where there is none, or where its figures make no sense.
+
+    Cached tokens are read from `prompt_tokens_details.cached_tokens`, `cached_tokens` (Moonshot) and
+    `prompt_cache_hit_tokens` (DeepSeek).
+    """
+    if not isinstance(usage, dict):
+        return None
+    prompt, completion, total = (
+        _count(usage.get(f"{name}_tokens")) for name in ("prompt", "completion", "total")
+    )
+    if completion is None and prompt is not None and total is not None and total >= prompt:
+        completion = total - prompt
+    if prompt is None and completion is None:
+        return None
+    prompt, completion = prompt or 0, completion or 0
+    cached = (
+        _detail(usage, "prompt_tokens_details", "cached_tokens")
+        or _count(usage.get("cached_tokens"))
+        or _count(usage.get("prompt_cache_hit_tokens"))
+        or 0
+    )
+    reasoning = _detail(usage, "completion_tokens_details", "reasoning_tokens") or 0
+    return Usage(prompt, completion, min(cached, prompt), min(reasoning, completion))
+
+
+def _detail(usage: Mapping[str, Any], group: str, name: str) -> int | None:
+    details = usage.get(group)
+    return _count(details.get(name)) if isinstance(details, dict) else None
+
+
+def _count(value: object) -> int | None:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if type(value) is int and 0 <= value < 2**53 else None

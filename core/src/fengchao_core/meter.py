@@ -1,0 +1,162 @@
+"""What one request did, measured while it happens: the one place a usage row is made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from fengchao_core.caller import Caller
+from fengchao_core.clock import Clock
+from fengchao_core.errors import (
+    CallError,
+    ProviderTimeout,
+    SensitiveContent,
+)
+from fengchao_core.types import NO_USAGE, Delta, Message, ModelCard, Money, Usage
+from fengchao_core.usage import Outcome, UsageRecord, cost, estimate_tokens
+
+
+class Meter:
+    """
+    Counts one request from its arrival to its end.
+
+    Attributes:
+        usage: the vendor's own count where it gave one; final after `close()`.
+        cost: what that costs; None where the model has no price; final after `close()`.
+        card: the card whose price holds: that of the deployment asked last.
+    """
+
+    __slots__ = (
+        "_asked",
+        "_caller",
+        "_clock",
+        "_first_delta",
+        "_id",
+        "_model",
+        "_pieces",
+        "_started",
+        "_started_at",
+        "_streamed",
+        "attempts",
+        "card",
+        "cost",
+        "finished",
+        "is_settled",
+        "provider",
+        "usage",
+    )
+
+    def __init__(
+        self, id_: str, caller: Caller, model: str, *, streamed: bool, clock: Clock
+    ) -> None:
+        self._id = id_
+        self._caller = caller
+        self._model = model
+        self._streamed = streamed
+        self._clock = clock
+        self._started_at = clock.now()
+        self._started = clock.monotonic()
+        self._first_delta: float | None = None
+        self._pieces: list[str] = []
+        self._asked: Sequence[Message] = ()
+        self.attempts = 0
+        self.card: ModelCard | None = None
+        self.provider = ""
+        self.usage: Usage = NO_USAGE
+        self.cost: Money | None = None
+        self.finished = False
+        self.is_settled = False
+
+    @property
+    def started_at(self) -> datetime:
+        """When the request arrived, aware UTC."""
+        return self._started_at
+
+    def asking(self, provider: str, card: ModelCard, messages: Sequence[Message] = ()) -> None:
+        """A vendor is about to be asked."""
+        self.attempts += 1
+        self.provider = provider
+        self.card = card
+        self._asked = messages
+
+    def see(self, batch: Sequence[Delta]) -> None:
+        """Deltas came from the vendor, whether or not the caller will see them."""
+        if self._first_delta is None:
+            self._first_delta = self._clock.monotonic()
+        pieces = self._pieces
+        for delta in batch:
+            if delta.text:
+                pieces.append(delta.text)
+            elif delta.reasoning:
+                pieces.append(delta.reasoning)
+            if delta.usage is not None:
+                self.usage = delta.usage
+            if delta.finish_reason is not None:
+                self.finished = True
+            for fragment in delta.tool_calls:
+                pieces.append(fragment.arguments)
+
+    def count(self, usage: Usage) -> None:
+        """Take a usage that did not come in a delta: of embeddings, of a picture."""
+        self.usage = usage
+
+    def close(self, error: BaseException | None, request_id: str) -> UsageRecord:
+        """
+        The row of this request. Fixes `usage` and `cost`.
+
+        Args:
+            error: what ended it; None for a good end.
+        """
+        self.is_settled = True
+        if self.usage.source == "none" and (self._first_delta is not None):
+            # The vendor answered but was cut off before it counted, or never counts.
+            self.usage = Usage(
+                prompt_tokens=sum(estimate_tokens(message.text) + 4 for message in self._asked),
+                completion_tokens=estimate_tokens("".join(self._pieces)),
+                source="estimate",
+            )
+        price = self.card.price_on(self._started_at.astimezone(UTC).date()) if self.card else None
+        if price is not None:
+            self.cost = cost(self.usage, price)
+        now = self._clock.monotonic()
+        usage = self.usage
+        return UsageRecord(
+            id=self._id,
+            request_id=request_id,
+            key=self._caller.key,
+            model=self._model,
+            provider=self.provider,
+            outcome=_outcome(error),
+            error=type(error).__name__ if error is not None else "",
+            streamed=self._streamed,
+            attempts=self.attempts,
+            started_at=self._started_at,
+            duration_ms=round((now - self._started) * 1000),
+            first_delta_ms=(
+                None
+                if self._first_delta is None
+                else round((self._first_delta - self._started) * 1000)
+            ),
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            cached_tokens=usage.cached_tokens,
+            reasoning_tokens=usage.reasoning_tokens,
+            usage_source=usage.source,
+            cost=self.cost.amount if self.cost else None,
+            currency=self.cost.currency if self.cost else None,
+            price_since=price.since.isoformat() if price else None,
+        )
+
+
+def _outcome(error: BaseException | None) -> Outcome:
+    if error is None:
+        return "ok"
+    if isinstance(error, SensitiveContent):
+        return "sensitive"
+    if isinstance(error, CallError):
+        return "refused"
+    if isinstance(error, ProviderTimeout):
+        return "timeout"
+    if isinstance(error, Exception):
+        return "failed"
+    return "cancelled"

@@ -1,0 +1,151 @@
+"""
+The word filter of one request: over what goes in, and over every piece of what comes out.
+
+Each choice's text, its reasoning and each tool call's arguments are screened apart, since each is a text of its own. What
+a screen holds back (it could still become a word) leaves with the text's next piece, or when that text ends: at the
+choice's end, or when the model goes over from reasoning to its answer. Log-probabilities spell the tokens: those of a
+delta whose text is changed are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+import structlog
+
+from fengchao_core.errors import SensitiveContent
+from fengchao_core.sensitive import Hit, Lexicon, StreamScreen
+from fengchao_core.telemetry import Telemetry
+from fengchao_core.types import Delta, ToolCallFragment
+
+log = structlog.get_logger()
+
+_Place = tuple[int, str, int]
+
+
+class Screening:
+    """
+    Screens one request against the words as they stand when it begins.
+
+    Args:
+        lexicon: the words as they stand when the request begins; used to its end.
+        replace: replace hits by `*` instead of refusing.
+    """
+
+    __slots__ = ("_lexicon", "_replace", "_screens", "_telemetry")
+
+    def __init__(self, lexicon: Lexicon, *, replace: bool, telemetry: Telemetry) -> None:
+        self._lexicon = lexicon
+        self._replace = replace
+        self._telemetry = telemetry
+        self._screens: dict[_Place, StreamScreen] = {}
+
+    def input(self, text: str) -> str:
+        """
+        What may be sent of a text that came in.
+
+        Raises:
+            SensitiveContent: a word is blocked, and is not to be replaced.
+        """
+        screened = self._lexicon.screen(text, replace=self._replace)
+        self._count(screened.hits, "input")
+        if screened.blocked is not None:
+            raise screened.blocked.refusal("input")
+        return screened.text
+
+    def output(self, batch: Sequence[Delta]) -> tuple[Sequence[Delta], SensitiveContent | None]:
+        """
+        What may be shown of a batch, and why the answer must end there if it must.
+
+        Deltas that have nothing left to say are left out.
+        """
+        shown: list[Delta] = []
+        for delta in batch:
+            index = delta.index
+            blocked: Hit | None = None
+            if delta.reasoning:
+                delta.reasoning, blocked = self._feed((index, "reasoning", 0), delta.reasoning)
+            if blocked is None and (delta.text or delta.tool_calls or delta.finish_reason):
+                rest, blocked = self._end((index, "reasoning", 0))
+                delta.reasoning += rest
+            if blocked is None and delta.text:
+                text = delta.text
+                delta.text, blocked = self._feed((index, "text", 0), text)
+                if delta.text != text:
+                    delta.logprobs = (
+                        None  # they spell the tokens, the held back and the starred ones too
+                    )
+            if blocked is None and delta.tool_calls:
+                blocked = self._feed_calls(delta)
+            if blocked is None and delta.finish_reason:
+                blocked = self._finish(delta)
+            if blocked is not None:
+                delta.finish_reason = None
+                if delta.text or delta.reasoning:
+                    shown.append(replace(delta, tool_calls=()))
+                return shown, blocked.refusal("output")
+            if _says_anything(delta):
+                shown.append(delta)
+        return shown, None
+
+    def _feed(self, place: _Place, text: str) -> tuple[str, Hit | None]:
+        screen = self._screens.get(place)
+        if screen is None:
+            screen = self._screens[place] = StreamScreen(self._lexicon, replace=self._replace)
+        seen = len(screen.hits)
+        out = screen.feed(text)
+        self._count(screen.hits[seen:], "output")
+        return out, screen.blocked
+
+    def _end(self, place: _Place) -> tuple[str, Hit | None]:
+        screen = self._screens.pop(place, None)
+        if screen is None:
+            return "", None
+        seen = len(screen.hits)
+        out = screen.finish()
+        self._count(screen.hits[seen:], "output")
+        return out, screen.blocked
+
+    def _feed_calls(self, delta: Delta) -> Hit | None:
+        fragments = []
+        for fragment in delta.tool_calls:
+            arguments, blocked = self._feed(
+                (delta.index, "call", fragment.index), fragment.arguments
+            )
+            if blocked is not None:
+                return blocked
+            fragments.append(replace(fragment, arguments=arguments))
+        delta.tool_calls = tuple(fragments)
+        return None
+
+    def _finish(self, delta: Delta) -> Hit | None:
+        """Let go of everything that the ending choice still holds back."""
+        rest, blocked = self._end((delta.index, "text", 0))
+        delta.text += rest
+        for place in [p for p in self._screens if p[0] == delta.index and p[1] == "call"]:
+            if blocked is not None:
+                break
+            arguments, blocked = self._end(place)
+            if arguments:
+                delta.tool_calls += (ToolCallFragment(place[2], arguments=arguments),)
+        return blocked
+
+    def _count(self, hits: Sequence[Hit], direction: Literal["input", "output"]) -> None:
+        for hit in hits:
+            self._telemetry.sensitive_hit(hit.category, direction)
+            log.info("sensitive.hit", category=hit.category, direction=direction, action=hit.action)
+
+
+def _says_anything(delta: Delta) -> bool:
+    return bool(
+        delta.text
+        or delta.reasoning
+        or delta.finish_reason
+        or delta.tool_calls
+        or delta.usage is not None
+        or delta.extra
+        or delta.refusal
+        or delta.logprobs
+    )

@@ -1,0 +1,182 @@
+"""
+The lexicon: all word lists, ready to be found in texts.
+
+What is found is told as hits, which say where and of which category. Only `why` tells the word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final, Self, TypeVar
+
+from fengchao_core.sensitive.automaton import Tier
+from fengchao_core.sensitive.entries import Entries, Folders, Kind
+from fengchao_core.sensitive.folding import Folding
+from fengchao_core.sensitive.hits import Hit, Reason, Screened, star
+from fengchao_core.sensitive.scan import Found, Reading, Scan
+from fengchao_core.sensitive.words import ACTIONS, Action, WordList
+
+WINDOW: Final = 16_384
+"""Characters folded and searched at a time: bounds the memory, and lets other threads run in between."""
+
+
+_Key = TypeVar("_Key")
+
+
+class Lexicon:
+    """
+    Word lists, ready to be searched for. Immutable: any number of requests and threads may share it.
+
+    Made by `build`. With no words in it, asking it costs next to nothing.
+
+    Attributes:
+        size: how many words it looks for.
+        readings: the ways in which it reads a text; for scans.
+        tiers: the words, by folding and action.
+        excuses: the allowed words, by folding.
+        reach: the most characters that a stream screened with it may hold back.
+
+    Example:
+        >>> lexicon = Lexicon.build([WordList("示例", ("敏感词",), allow=("敏感词典",))])
+        >>> lexicon.find("这是敏-感-詞")
+        (Hit(start=2, end=7, category='示例', action='block'),)
+        >>> lexicon.find("这是敏感词典")
+        ()
+    """
+
+    __slots__ = ("_folders", "excuses", "reach", "readings", "size", "tiers")
+
+    def __init__(
+        self,
+        folders: Folders,
+        tiers: Mapping[tuple[Kind, Action], Tier],
+        allow: Mapping[Kind, Tier],
+        size: int,
+    ) -> None:
+        self._folders = folders
+        self.tiers = tiers
+        self.excuses = allow
+        self.size = size
+        readings = []
+        for kind, folder in folders.by_kind.items():
+            ranked = tuple(tiers[kind, action] for action in ACTIONS if (kind, action) in tiers)
+            if ranked:
+                readings.append(Reading(folder, ranked, allow.get(kind)))
+        self.readings: tuple[Reading, ...] = tuple(readings)
+        self.reach = max((reading.reach for reading in readings), default=0)
+
+    @classmethod
+    def build(cls, lists: Iterable[WordList] = (), folding: Folding | None = None) -> Self:
+        """
+        Build from word lists. Takes a second of a core for a hundred thousand words: call it in a thread.
+
+        Args:
+            lists: the words. A word that several lists have is told as the first list's, with the strictest action.
+            folding: which disguises to see through; by default all but pinyin.
+
+        Raises:
+            SettingsError: words that cannot be looked for, or pinyin without `pypinyin`; all problems at once.
+        """
+        return cls._of(lists, Folders(folding or Folding()))
+
+    def rebuilt(self, lists: Iterable[WordList]) -> Self:
+        """A lexicon of other lists with the same folding. As costly as `build`."""
+        return self._of(lists, self._folders)
+
+    def extended(self, lists: Iterable[WordList]) -> Self:
+        """This lexicon and further lists. Costs what building those lists costs, however many words are here."""
+        more = self.rebuilt(lists)
+        return type(self)(
+            self._folders,
+            _joined(self.tiers, more.tiers),
+            _joined(self.excuses, more.excuses),
+            self.size + more.size,
+        )
+
+    def find(self, text: str) -> tuple[Hit, ...]:
+        """
+        Every sensitive word of a text, by place.
+
+        Hits of one action do not overlap: reading on from the last, the one that starts first and, of those, the longest.
+        Hits of different actions may, so that a word that is only recorded never hides one that is blocked.
+
+        Some ten thousand characters take less than a millisecond; call it in a thread for longer texts.
+        """
+        return tuple(to_hit(found) for found in self._search(text))
+
+    def screen(self, text: str, *, replace: bool = False) -> Screened:
+        """
+        Screen a whole text.
+
+        Args:
+            replace: star the hits of blocking words instead of blocking.
+
+        Example:
+            >>> lexicon = Lexicon.build([WordList("示例", ("敏感词",))])
+            >>> lexicon.screen("一个敏 感 词。", replace=True).text
+            '一个*****。'
+            >>> lexicon.screen("一个敏感词。").blocked
+            Hit(start=2, end=5, category='示例', action='block')
+        """
+        if not self.readings:
+            return Screened(text)
+        hits = self.find(text)
+        if not hits:
+            return Screened(text)
+        spans = [(hit.start, hit.end) for hit in hits if hit.is_starred(replace=replace)]
+        blocked = next((hit for hit in hits if hit.action == "block"), None)
+        return Screened(star(text, spans) if spans else text, hits, None if replace else blocked)
+
+    def why(self, text: str) -> tuple[Reason, ...]:
+        """The hits of a text with the words and notes behind them: for those who keep the word lists only."""
+        return tuple(
+            Reason(to_hit(found), found.word, found.source.notes.get(found.word, ""))
+            for found in self._search(text)
+        )
+
+    def _search(self, text: str) -> list[Found]:
+        told: list[Found] = []
+        for reading in self.readings:
+            scan = Scan(reading)
+            last = max(0, len(text) - 1) // WINDOW * WINDOW
+            for start in range(0, last, WINDOW):
+                told += scan.advance(text[start : start + WINDOW])
+            told += scan.advance(text[last:] if last else text, final=True)
+        return in_order(told)
+
+    @classmethod
+    def _of(cls, lists: Iterable[WordList], folders: Folders) -> Self:
+        entries = Entries.of(lists, folders)
+        return cls(
+            folders,
+            {key: Tier.build(key[1], words) for key, words in entries.words.items()},
+            {
+                kind: Tier.build("record", words, overlapping=True)
+                for kind, words in entries.allow.items()
+            },
+            entries.count,
+        )
+
+
+def in_order(told: list[Found]) -> list[Found]:
+    """By place; what stands at the very same place twice is told once, with the stricter action."""
+    told.sort(key=_rank)
+    return [
+        found for place, found in enumerate(told) if not place or told[place - 1][:2] != found[:2]
+    ]
+
+
+def to_hit(found: Found) -> Hit:
+    """What may be told to anybody."""
+    return Hit(found.start, found.end, found.source.category, found.action)
+
+
+def _rank(found: Found) -> tuple[int, int, int]:
+    return found.start, -found.end, ACTIONS.index(found.action)
+
+
+def _joined(one: Mapping[_Key, Tier], other: Mapping[_Key, Tier]) -> dict[_Key, Tier]:
+    joined = {**one, **other}
+    for key in one.keys() & other.keys():
+        joined[key] = one[key].joined(other[key])
+    return joined

@@ -1,0 +1,270 @@
+"""
+One way of reading a text, and the scan that finds its words however the text arrives.
+
+The whole text and the stream go through the same code: a scan is fed pieces and tells hits as soon as nothing that may
+still come can change them. It keeps only the end of the text that is still open: the beginning of a word, and as many
+symbols before it as an allowed word may reach back.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import NamedTuple
+
+from fengchao_core.sensitive.automaton import Entry, Match, Shard, Tier
+from fengchao_core.sensitive.characters import STOP
+from fengchao_core.sensitive.folding import ATTACHED, VOICEABLE, Folded, Folder
+from fengchao_core.sensitive.shape import ONCE
+from fengchao_core.sensitive.words import Action, WordList
+
+_GLANCE = 12
+
+
+class Found(NamedTuple):
+    """
+    A hit with what was found. A tuple, since a text may hold a million.
+
+    Attributes:
+        start: first character, counted from the beginning of the text.
+        end: one past the last character.
+    """
+
+    start: int
+    end: int
+    action: Action
+    source: WordList
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """
+    A folding with the words that are looked for in it.
+
+    Attributes:
+        tiers: the words by action; may be empty.
+        allow: words that excuse the hits inside them.
+    """
+
+    folder: Folder
+    tiers: tuple[Tier, ...]
+    allow: Tier | None
+
+    @property
+    def reach(self) -> int:
+        """The most characters that a scan may have to keep undecided."""
+        symbols = max((tier.longest for tier in self.tiers), default=0)
+        if self.allow is not None:
+            symbols = max(symbols, self.allow.longest)
+        return symbols * (1 + self.folder.folding.gap) + 1
+
+
+class Scan:
+    """
+    Finds the words of a reading in a text that arrives in pieces. One text, one scan, one thread at a time.
+
+    Attributes:
+        settled: how many characters of the text are decided: no hit that is yet to be told starts before.
+    """
+
+    __slots__ = (
+        "_action",
+        "_base",
+        "_context",
+        "_excuses",
+        "_folded",
+        "_found",
+        "_gap",
+        "_next",
+        "_open",
+        "_reading",
+        "_text",
+        "settled",
+    )
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self._gap = reading.folder.folding.gap
+        self._context = reading.allow.longest - 1 if reading.allow is not None else 0
+        # What is kept of the text, where it begins in the whole, and for each tier the symbol from which it goes on.
+        self._text = ""
+        self._base = 0
+        self._next = [0] * len(reading.tiers)
+        # Of the piece that is being looked at.
+        self._found: list[Found] = []
+        self._excuses: _Excuses | None = None
+        self._action: Action = "record"
+        self.settled = 0
+
+    def advance(self, piece: str, *, final: bool = False) -> list[Found]:
+        """
+        Take the next piece.
+
+        Args:
+            final: the text ends with it.
+
+        Returns:
+            The hits that became certain, by action and then by place.
+        """
+        text = self._text + piece
+        late = ""
+        if not final and text and text[-1] in VOICEABLE:
+            # The next character may make another kana of it.
+            late, text = text[-1], text[:-1]
+        self._folded = folded = self._reading.folder.fold(text)
+        skeleton = folded.skeleton
+        size = len(skeleton)
+        following = self._next
+        low_open, longer = 0, False
+        if final:
+            low_open = size
+        elif size < len(folded.aligned):
+            low_open, longer = self._open_end(folded)
+        self._open = low_open, longer
+        for index, tier in enumerate(self._reading.tiers):
+            low = following[index]
+            if low >= size:
+                continue
+            high, word = size, True
+            if not final:
+                if size - low <= _GLANCE:
+                    high, word = tier.look(skeleton, low, low_open, longer=longer)
+                else:
+                    high = tier.grows_from(skeleton, max(low, low_open), longer=longer)
+            if not word:
+                following[index] = high
+            elif low < high:
+                self._action = tier.action
+                self._excuses = None
+                following[index] = tier.choose(skeleton, low, high, self._judge)
+        self._keep(text, min(following))
+        self._text += late
+        found, self._found = self._found, []
+        return found
+
+    def _open_end(self, folded: Folded) -> tuple[int, bool]:
+        """
+        From which symbol on the end may grow into a word, and whether it must grow for that by a new symbol.
+
+        What lies before more looked-past characters than a word bears is closed.
+        """
+        aligned = folded.aligned
+        trailing = len(aligned)
+        longer = False
+        while trailing and aligned[trailing - 1] <= STOP:
+            trailing -= 1
+            longer = longer or aligned[trailing] not in ATTACHED
+        low = 0
+        if len(aligned) - len(folded.skeleton) > self._gap:
+            for gap in self._reading.folder.long_gap.finditer(aligned):
+                low = gap.end()
+            low = bisect_left(folded.at, low)
+        return low, longer
+
+    def _judge(self, shard: Shard, match: Match) -> bool | None:
+        """Whether a match is a hit, which then is told; None if the rest of the text decides it."""
+        number, start, end = match
+        folded = self._folded
+        low, high = folded.span(start, end, self._gap)
+        variants = shard.variants.get(number)
+        source, word = shard.entry(number)
+        if variants is not None or high - low != end - start:
+            entry = self._variant(variants or (Entry("", None, source, word),), match, low, high)
+            if entry is None:
+                return False
+            source, word = entry.source, entry.word
+        if not folded.is_plain and not folded.is_whole(low, high):
+            return False
+        allow = self._reading.allow
+        if allow is not None:
+            if self._excuses is None:
+                self._excuses = self._find_excuses(allow)
+            if self._excuses.cover(low, high):
+                return False
+            if start >= self._excuses.open:
+                return None
+        base = self._base
+        self._found.append(
+            Found(
+                base + folded.origin(low),
+                base + folded.origin(high - 1) + 1,
+                self._action,
+                source,
+                word,
+            )
+        )
+        return True
+
+    def _variant(
+        self, variants: tuple[Entry, ...], match: Match, low: int, high: int
+    ) -> Entry | None:
+        """The first of the words that share a skeleton which a match really is."""
+        _, start, end = match
+        folded = self._folded
+        stretch = folded.aligned[low:high]
+        for entry in variants:
+            shape = entry.shape or ONCE[end - start]
+            if shape.fits(stretch, self._gap) and (
+                not shape.spelled or folded.characters(start, end) > shape.spelled
+            ):
+                return entry
+        return None
+
+    def _find_excuses(self, allow: Tier) -> _Excuses:
+        folded = self._folded
+        spans = []
+        for shard in allow.shards:
+            for number, start, end in shard.find(folded.skeleton):
+                low, high = folded.span(start, end, self._gap)
+                stretch = folded.aligned[low:high]
+                shapes = [entry.shape for entry in shard.variants.get(number, ())] or [None]
+                if any(
+                    (shape or ONCE[end - start]).fits(stretch, self._gap, strict=True)
+                    for shape in shapes
+                ):
+                    spans.append((low, high))
+        low, longer = self._open
+        return _Excuses(spans, allow.grows_from(folded.skeleton, low, longer=longer))
+
+    def _keep(self, text: str, floor: int) -> None:
+        """Keep the open end of the text: from the symbol `floor` on, and what an allowed word may reach back over."""
+        folded = self._folded
+        size = len(folded.skeleton)
+        first = max(floor - self._context, self._open[0])
+        if first >= size:
+            first, cut = size, len(text)
+        elif folded.is_plain:
+            cut = first
+        else:
+            cut = folded.place(first)
+            while first and folded.place(first - 1) == cut:
+                first -= 1
+        self.settled = self._base + (len(text) if floor >= size else folded.place(floor))
+        self._text = text[cut:]
+        self._base += cut
+        if first:
+            self._next = [place - first for place in self._next]
+
+
+class _Excuses:
+    """
+    Where allowed words stand in an aligned text.
+
+    Attributes:
+        open: the first symbol from which the end of the text may yet become an allowed word.
+    """
+
+    __slots__ = ("_ends", "_starts", "open")
+
+    def __init__(self, spans: list[tuple[int, int]], open_from: int) -> None:
+        spans.sort()
+        self._starts = [start for start, _ in spans]
+        self._ends = list(accumulate((end for _, end in spans), max))
+        self.open = open_from
+
+    def cover(self, start: int, end: int) -> bool:
+        """Whether a stretch lies inside an allowed word."""
+        before = bisect_right(self._starts, start)
+        return before > 0 and self._ends[before - 1] >= end

@@ -1,0 +1,215 @@
+"""What holds for any words, any text and any way of cutting it."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fengchao_core.sensitive import Folding, Hit, Lexicon, StreamScreen, WordList
+from fengchao_core.sensitive.folding import Folder
+from fengchao_core.sensitive.shape import Shape
+
+# Few characters, so that words meet; one or more of every kind that folding treats in its own way.
+SYMBOLS = "aAＢb敏感詞词一①1ßﬁか\u3099がｶ"
+PAST = "* ，.\n\u200b\u0336\ufe0f-🐻"
+texts = st.lists(
+    st.one_of(st.sampled_from(SYMBOLS), st.sampled_from(SYMBOLS), st.sampled_from(PAST)), max_size=40
+).map("".join)
+words = st.lists(st.sampled_from(SYMBOLS + "*- 🐻\u0336"), min_size=1, max_size=5).map("".join)
+foldings = st.builds(
+    Folding,
+    forms=st.booleans(),
+    digits=st.booleans(),
+    symbols=st.booleans(),
+    repeats=st.booleans(),
+    gap=st.integers(0, 3),
+)
+
+
+def visible(word: str) -> bool:
+    """Whether a word can be looked for at all."""
+    return any(char not in " \u0336\u3099" for char in word)
+
+
+@st.composite
+def word_lists(draw: st.DrawFn, *, most: int = 6) -> list[WordList]:
+    """A few lists of every action, with allowed words."""
+    some = st.lists(words.filter(visible), max_size=most).map(tuple)
+    return [
+        WordList(f"{action} words", draw(some), action, draw(some) if action == "block" else ())
+        for action in ("block", "replace", "record")
+    ]
+
+
+@st.composite
+def loaded(draw: st.DrawFn) -> tuple[list[WordList], str]:
+    """Lists, and a text in which their words are likely, whole or in part."""
+    lists = draw(word_lists())
+    listed = [word for one in lists for word in (*one.words, *one.allow)]
+    pieces = st.one_of(texts, st.sampled_from(listed or ["a"]), st.sampled_from(PAST))
+    return lists, "".join(draw(st.lists(pieces, max_size=8)))
+
+
+@st.composite
+def cut(draw: st.DrawFn, text: str) -> list[str]:
+    """Any way of cutting a text, with empty pieces too."""
+    places = sorted(draw(st.lists(st.integers(0, len(text)), max_size=12)))
+    return [text[a:b] for a, b in zip([0, *places], [*places, len(text)], strict=True)]
+
+
+def held_back(screen: StreamScreen, pieces: list[str]) -> tuple[str, int]:
+    """Feed all pieces; what left, and the most that was ever held back."""
+    out, fed, most = "", 0, 0
+    for piece in pieces:
+        out += screen.feed(piece)
+        fed += len(piece)
+        most = max(most, fed - len(out))
+    return out + screen.finish(), most
+
+
+@given(loaded(), foldings, st.data())
+@settings(max_examples=400, deadline=None)
+def test_a_stream_is_screened_as_the_whole_text_is(
+    case: tuple[list[WordList], str], folding: Folding, data: st.DataObject
+) -> None:
+    """Any chunking finds the same hits, stars the same characters and holds back no more than the bound."""
+    lists, text = case
+    lexicon = Lexicon.build(lists, folding)
+    whole = lexicon.screen(text, replace=True)
+    screen = StreamScreen(lexicon, replace=True)
+
+    out, most = held_back(screen, data.draw(cut(text)))
+
+    assert list(whole.hits) == screen.hits
+    assert whole.text == out
+    assert most <= lexicon.reach
+
+
+@given(loaded(), foldings)
+@settings(max_examples=200, deadline=None)
+def test_one_character_at_a_time_is_a_chunking_too(
+    case: tuple[list[WordList], str], folding: Folding
+) -> None:
+    """The finest chunking finds the same hits as well."""
+    lists, text = case
+    lexicon = Lexicon.build(lists, folding)
+    screen = StreamScreen(lexicon, replace=True)
+
+    out, most = held_back(screen, list(text))
+
+    assert lexicon.screen(text, replace=True).text == out
+    assert most <= lexicon.reach
+
+
+@given(loaded(), st.data())
+@settings(max_examples=200, deadline=None)
+def test_a_blocking_word_ends_the_stream_before_itself(
+    case: tuple[list[WordList], str], data: st.DataObject
+) -> None:
+    """What left before the hit is what the whole text has before it, and the hit is the whole text's first."""
+    lists, text = case
+    lexicon = Lexicon.build(lists)
+    whole = lexicon.screen(text)
+    screen = StreamScreen(lexicon)
+
+    out, _ = held_back(screen, data.draw(cut(text)))
+
+    assert whole.blocked == screen.blocked
+    assert whole.text[: whole.blocked.start if whole.blocked else len(text)] == out
+
+
+@given(loaded(), foldings)
+@settings(max_examples=200, deadline=None)
+def test_only_characters_of_hits_are_starred(
+    case: tuple[list[WordList], str], folding: Folding
+) -> None:
+    """Every character outside the hits stays where and what it is."""
+    lists, text = case
+    screened = Lexicon.build(lists, folding).screen(text, replace=True)
+    starred = {
+        place
+        for hit in screened.hits
+        if hit.action != "record"
+        for place in range(hit.start, hit.end)
+    }
+
+    assert "".join("*" if n in starred else char for n, char in enumerate(text)) == screened.text
+
+
+@given(word_lists(), word_lists(), texts, foldings)
+@settings(max_examples=200, deadline=None)
+def test_words_added_later_are_found_as_if_they_had_always_been_there(
+    first: list[WordList], later: list[WordList], text: str, folding: Folding
+) -> None:
+    """A lexicon that was extended finds what one built at once finds."""
+    at_once = Lexicon.build([*first, *later], folding)
+    extended = Lexicon.build(first, folding).extended(later)
+
+    assert at_once.find(text) == extended.find(text)
+
+
+def by_definition(text: str, words: tuple[str, ...], folding: Folding) -> list[tuple[int, int]]:
+    """Leftmost-longest by trying every stretch of the text: slow, and short enough to believe."""
+    folder = Folder(folding)
+    folded = folder.fold(text)
+    shapes: dict[str, list[Shape]] = {}
+    for word in words:
+        shapes.setdefault(folder.fold(word).skeleton, []).append(Shape.of(folder.fold(word).aligned))
+    hits = []
+    low = 0
+    while low < len(folded.skeleton):
+        for high in range(len(folded.skeleton), low, -1):
+            span = folded.span(low, high, folding.gap)
+            if folded.is_whole(*span) and any(
+                shape.fits(folded.aligned[slice(*span)], folding.gap)
+                for shape in shapes.get(folded.skeleton[low:high], ())
+            ):
+                hits.append((folded.origin(span[0]), folded.origin(span[1] - 1) + 1))
+                low = high
+                break
+        else:
+            low += 1
+    return hits
+
+
+@given(
+    st.lists(st.text("ab敏感か㎏", min_size=1, max_size=5), max_size=8).map(tuple),
+    st.text("aab敏敏感か㎏\u3099 ，*\u0336", max_size=40),
+    st.integers(0, 3),
+)
+@settings(max_examples=400, deadline=None)
+def test_hits_are_the_leftmost_and_of_those_the_longest(
+    words: tuple[str, ...], text: str, gap: int
+) -> None:
+    """The automata find what trying every stretch of the text finds."""
+    folding = Folding(gap=gap, repeats=False)
+    found = Lexicon.build([WordList("x", words)], folding).find(text)
+
+    assert by_definition(text, words, folding) == [(hit.start, hit.end) for hit in found]
+
+
+@given(st.text(max_size=60), st.lists(st.text(min_size=1, max_size=4), max_size=5), st.data())
+@settings(max_examples=200, deadline=None)
+def test_any_text_at_all_can_be_screened(text: str, listed: list[str], data: st.DataObject) -> None:
+    """All of Unicode, surrogates and control characters included, goes through whole and streamed alike."""
+    folder = Folder(Folding())
+    lexicon = Lexicon.build([WordList("x", tuple(w for w in listed if folder.fold(w).skeleton))])
+    pieces = st.one_of(st.just(text), st.sampled_from([*listed, ""]), st.characters())
+    text = "".join(data.draw(st.lists(pieces, max_size=6)))
+    screen = StreamScreen(lexicon, replace=True)
+
+    out, _ = held_back(screen, data.draw(cut(text)))
+
+    assert lexicon.screen(text, replace=True).text == out
+    assert len(text) == len(out)
+
+
+@given(st.text("ab敏感", max_size=30), st.data())
+@settings(deadline=None)
+def test_positions_count_from_the_beginning_of_the_stream(text: str, data: st.DataObject) -> None:
+    """A hit far into a stream tells where it is in the whole text."""
+    screen = StreamScreen(Lexicon.build([WordList("x", ("敏感词",))]), replace=True)
+
+    held_back(screen, data.draw(cut(f"{text}敏感词{text}")))
+
+    assert [Hit(len(text), len(text) + 3, "x", "block")] == screen.hits
