@@ -1,0 +1,76 @@
+"""
+The Python SDK of fengchao: `FengChao`, `FengChaoAsync`, `Retry`, what they return and what they raise.
+
+`fengchao.wire` holds the HTTP contract, which the server shares.
+"""
+
+from fengchao.answers import AnswerStream, AsyncAnswerStream
+from fengchao.asynchronous import FengChaoAsync
+from fengchao.errors import (
+    AccessError,
+    AuthenticationError,
+    ClientClosedError,
+    ClientSetupError,
+    FengChaoAPIError,
+    InvalidRequestError,
+    KnowledgeNotFoundError,
+    ModelNotFoundError,
+    RateLimitError,
+    RequestTimeoutError,
+    ResultNotReadyError,
+    SensitiveContentError,
+    ServerError,
+    WrongChannelError,
+)
+from fengchao.retry import Retry
+from fengchao.synchronous import FengChao
+from fengchao.wire.models import (
+    ChatCompletionResponse,
+    ChatCompletionResponseAgg,
+    ChatCompletionResponseChoice,
+    ChatCompletionResponseSearch,
+    ChatCompletionResponseUsage,
+    ChatMessage,
+    FinalResponse,
+    KGCard,
+    KGList,
+    ModelCard,
+    ModelList,
+    PromptCard,
+    PromptList,
+)
+
+__all__ = [
+    "AccessError",
+    "AnswerStream",
+    "AsyncAnswerStream",
+    "AuthenticationError",
+    "ChatCompletionResponse",
+    "ChatCompletionResponseAgg",
+    "ChatCompletionResponseChoice",
+    "ChatCompletionResponseSearch",
+    "ChatCompletionResponseUsage",
+    "ChatMessage",
+    "ClientClosedError",
+    "ClientSetupError",
+    "FengChao",
+    "FengChaoAPIError",
+    "FengChaoAsync",
+    "FinalResponse",
+    "InvalidRequestError",
+    "KGCard",
+    "KGList",
+    "KnowledgeNotFoundError",
+    "ModelCard",
+    "ModelList",
+    "ModelNotFoundError",
+    "PromptCard",
+    "PromptList",
+    "RateLimitError",
+    "RequestTimeoutError",
+    "ResultNotReadyError",
+    "Retry",
+    "SensitiveContentError",
+    "ServerError",
+    "WrongChannelError",
+]

@@ -1,0 +1,300 @@
+"""The async client."""
+
+# The signatures are the published SDK's: many arguments, booleans among them, and a `timeout` that is handed on.
+# ruff: noqa: ASYNC109, FBT001, FBT002, PLR0917
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal, Self, overload
+
+from fengchao.address import checked_base_url, warn_of_logger_level
+from fengchao.answers import AsyncAnswerStream
+from fengchao.arguments import ChatArguments, ChatOptions, DrawArguments, Mode, Turn
+from fengchao.backend import Backend
+from fengchao.calls import Calls, Errors
+from fengchao.errors import ClientSetupError
+from fengchao.http import HttpBackend
+from fengchao.retry import Retry
+from fengchao.signing import Signer
+from fengchao.transport import TIMEOUT_S
+from fengchao.wire.models import FinalResponse
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from fengchao_core.gateway import Gateway
+
+
+class FengChaoAsync:
+    """
+    The async client: any number of calls side by side, on whichever loop runs them.
+
+    It works as it stands; entered (`async with FengChaoAsync(...) as client:`) it also keeps its connections from call to
+    call, which spares each call a handshake.
+
+    Args:
+        api_key: the public half of the keys.
+        secret_key: the secret half; only ever used to sign.
+        base_url: where the service is; the variable FENGCHAO_BASE_URL where not given.
+        logger_level: of no effect; taken because the published 2.x took it.
+        gateway: an open `fengchao_core.Gateway` of the running loop, instead of a service: the client runs embedded, needs
+            no keys, and leaves the gateway to its owner to close.
+        errors: what a failure becomes: a `FinalResponse` whose status is not 200, or a raised `FengChaoAPIError`.
+        timeout: seconds that one attempt may take where a call brings no `timeout`. Of a stream it limits each wait for the
+            next event. Embedded, the gateway's own limits hold where it is not given.
+
+    Raises:
+        ClientSetupError: neither an address nor a gateway is known, or both, or the address is none.
+    """
+
+    def __init__(
+        self,
+        api_key: str = "",
+        secret_key: str = "",
+        base_url: str | None = None,
+        logger_level: str | None = None,
+        *,
+        gateway: Gateway | None = None,
+        errors: Errors = "return",
+        timeout: float | None = None,
+    ) -> None:
+        if logger_level is not None:
+            warn_of_logger_level()
+        self._backend: Backend
+        if gateway is None:
+            self._backend = HttpBackend(
+                checked_base_url(base_url),
+                Signer(api_key, secret_key),
+                timeout_s=TIMEOUT_S if timeout is None else timeout,
+            )
+        elif base_url is None:
+            # Here, because it needs the core, which most users of this package do not have.
+            from fengchao.embedded import EmbeddedBackend
+
+            self._backend = EmbeddedBackend(gateway, timeout_s=timeout)
+        else:
+            raise ClientSetupError(
+                "base_url 与 gateway 只能给出一个 (give either base_url or gateway, not both)"
+            )
+        self._calls = Calls(self._backend, errors)
+
+    async def __aenter__(self) -> Self:
+        """Keep connections from call to call, on this loop."""
+        await self._backend.open()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Let go of the connections."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Let go of what `async with` keeps; calls under way are not disturbed, and later ones still work."""
+        await self._backend.close()
+
+    async def models(self) -> FinalResponse:
+        """The models: `data` is a `ModelList`."""
+        return await self._calls.listing("models")
+
+    async def prompts(self) -> FinalResponse:
+        """The preset instructions: `data` is a `PromptList`."""
+        return await self._calls.listing("prompts")
+
+    async def kgs(self) -> FinalResponse:
+        """The knowledge bases: `data` is a `KGList`."""
+        return await self._calls.listing("kgs")
+
+    @overload
+    async def chat(
+        self,
+        model: str,
+        query: str | None = None,
+        *,
+        mode: Literal["stream"],
+        **options: Unpack[ChatOptions],
+    ) -> AsyncAnswerStream: ...
+
+    @overload
+    async def chat(
+        self,
+        model: str,
+        query: str | None = None,
+        request_id: str | None = None,
+        system: str | None = None,
+        prompt: str | None = None,
+        prompt_fill: Mapping[str, str | int | float] | None = None,
+        is_sensitive: bool = True,
+        sensitive_replace: bool = False,
+        task_id: str | None = None,
+        history: Sequence[Turn] | None = None,
+        response_format: str | None = "text",
+        do_sample: bool | None = True,
+        temperature: float | None = 0.8,
+        top_p: float | None = 0.75,
+        max_tokens: int | None = 256,
+        mode: Mode = "invoke",
+        knowledge: str | None = None,
+        top_k: int | None = 5,
+        threshold: float | None = 500,
+        image: str | None = None,
+        video: str | None = None,
+        try_num: int | None = None,
+        timeout: float | None = None,
+        retry_action: Retry | None = None,
+        files: Sequence[str] | str | None = None,
+        agg_models: Sequence[str] | None = None,
+        search_param: Mapping[str, float] | None = None,
+    ) -> FinalResponse: ...
+
+    async def chat(
+        self,
+        model: str,
+        query: str | None = None,
+        request_id: str | None = None,
+        system: str | None = None,
+        prompt: str | None = None,
+        prompt_fill: Mapping[str, str | int | float] | None = None,
+        is_sensitive: bool = True,
+        sensitive_replace: bool = False,
+        task_id: str | None = None,
+        history: Sequence[Turn] | None = None,
+        response_format: str | None = "text",
+        do_sample: bool | None = True,
+        temperature: float | None = 0.8,
+        top_p: float | None = 0.75,
+        max_tokens: int | None = 256,
+        mode: Mode | Literal["stream"] = "invoke",
+        knowledge: str | None = None,
+        top_k: int | None = 5,
+        threshold: float | None = 500,
+        image: str | None = None,
+        video: str | None = None,
+        try_num: int | None = None,
+        timeout: float | None = None,
+        retry_action: Retry | None = None,
+        files: Sequence[str] | str | None = None,
+        agg_models: Sequence[str] | None = None,
+        search_param: Mapping[str, float] | None = None,
+    ) -> FinalResponse | AsyncAnswerStream:
+        """
+        Ask a model.
+
+        Args:
+            model: its id, as `models()` lists it.
+            query: the question.
+            request_id: of the conversation; made where not given.
+            system: instead of the service's system text.
+            prompt: the id of a preset instruction, or a text that holds `{{query}}`.
+            prompt_fill: values of the further placeholders of `prompt`.
+            is_sensitive: screen the words of question and answer.
+            sensitive_replace: replace hits by `*` instead of refusing.
+            task_id: of an asynchronous task, for `mode="async_result"`.
+            history: earlier turns: `{"role": …, "content": …}`, or the messages of earlier answers.
+            response_format: `text` or `json`.
+            do_sample: False for greedy decoding.
+            temperature: 0.1 to 1. As with the next two, None leaves it to the vendor.
+            top_p: 0 to 1.
+            max_tokens: longest answer, in tokens.
+            mode: `invoke`, `stream`, `async` or `async_result`.
+            knowledge: a knowledge base, as `kgs()` lists it.
+            top_k: passages at most.
+            threshold: largest distance of a passage, 0 to about 1100; 0 means no threshold.
+            image: a URL, base64, or the path of a local file.
+            video: likewise.
+            try_num: attempts at most, the first included; 3 where neither it nor `retry_action` says otherwise.
+            timeout: seconds for one attempt, instead of the client's.
+            retry_action: your own `Retry`.
+            files: paths of local files to upload first.
+            agg_models: models whose answers are to be aggregated.
+            search_param: `top_k` and `score` of a web search.
+
+        Returns:
+            the answer; with `mode="stream"` an iterator of its events, which sends nothing before it is iterated.
+
+        Raises:
+            FengChaoAPIError: only of a client made with `errors="raise"`; for a stream, while it is iterated.
+        """
+        arguments = ChatArguments(
+            model,
+            query,
+            request_id,
+            system,
+            prompt,
+            prompt_fill,
+            is_sensitive,
+            sensitive_replace,
+            task_id,
+            history,
+            response_format,
+            do_sample,
+            temperature,
+            top_p,
+            max_tokens,
+            mode,
+            knowledge,
+            top_k,
+            threshold,
+            image,
+            video,
+            try_num,
+            timeout,
+            retry_action,
+            files,
+            agg_models,
+            search_param,
+        )
+        if mode == "stream":
+            return AsyncAnswerStream(self._calls.stream(arguments))
+        return await self._calls.chat(arguments)
+
+    async def t2i(
+        self,
+        model: str,
+        query: str | None = None,
+        request_id: str | None = None,
+        task_id: str | None = None,
+        prompt: str | None = None,
+        negative_prompt: str | None = "",
+        prompt_fill: Mapping[str, str | int | float] | None = None,
+        n: int = 1,
+        size: str = "1024x1024",
+        style: str = "Base",
+        mode: Mode = "invoke",
+        try_num: int | None = None,
+        timeout: float | None = None,
+        retry_action: Retry | None = None,
+    ) -> FinalResponse:
+        """
+        Draw pictures, where the service offers it.
+
+        Args:
+            negative_prompt: what the pictures should not show.
+            n: how many.
+            size: `WIDTHxHEIGHT` in pixels.
+
+        Raises:
+            FengChaoAPIError: only of a client made with `errors="raise"`.
+        """
+        arguments = DrawArguments(
+            model,
+            query,
+            request_id,
+            task_id,
+            prompt,
+            negative_prompt,
+            prompt_fill,
+            n,
+            size,
+            style,
+            mode,
+            try_num,
+            timeout,
+            retry_action,
+        )
+        return await self._calls.draw(arguments)

@@ -1,0 +1,39 @@
+"""What a client stands on: a service over HTTP, or a gateway in this process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Literal, Protocol
+
+from fengchao.arguments import ChatArguments, DrawArguments
+from fengchao.wire.models import FinalResponse
+
+Listing = Literal["models", "prompts", "kgs"]
+
+
+class Backend(Protocol):
+    """Answers what a client asks. Every method raises `FengChaoAPIError` where the answer is not a good one."""
+
+    async def open(self) -> None:
+        """Keep open what is worth keeping from call to call, on the running loop."""
+        ...
+
+    async def close(self) -> None:
+        """Undo `open`, on the same loop."""
+        ...
+
+    async def listing(self, what: Listing) -> FinalResponse:
+        """A list."""
+        ...
+
+    async def chat(self, arguments: ChatArguments) -> FinalResponse:
+        """A whole answer."""
+        ...
+
+    def stream(self, arguments: ChatArguments) -> AsyncGenerator[FinalResponse, None]:
+        """The events of an answer; closing the generator ends the request."""
+        ...
+
+    async def draw(self, arguments: DrawArguments) -> FinalResponse:
+        """Pictures."""
+        ...

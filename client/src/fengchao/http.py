@@ -1,0 +1,185 @@
+"""
+The API at an address, as a backend: lists, chats on the right one of the two paths, streams, uploads.
+
+What `chat` sends it may send twice: again after a failure that says it is worth it, and once more on the other path where
+the service says that the model is on the other channel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from fengchao.arguments import ChatArguments, DrawArguments, read_file
+from fengchao.backend import Listing
+from fengchao.channels import Channels
+from fengchao.errors import FengChaoAPIError, error_for, error_of
+from fengchao.retry import steered, with_retries
+from fengchao.sessions import Sessions, Shared, open_session
+from fengchao.signing import Signer
+from fengchao.transport import EventStream, Transport
+from fengchao.wire.codes import Code
+from fengchao.wire.models import (
+    ChatCompletionResponse,
+    FinalResponse,
+    KGList,
+    ModelList,
+    PromptList,
+    UploadResponse,
+)
+
+_LISTS: dict[Listing, tuple[str, type[ModelList | PromptList | KGList]]] = {
+    "models": ("/aigc/models/", ModelList),
+    "prompts": ("/aigc/prompts/", PromptList),
+    "kgs": ("/aigc/kgs/", KGList),
+}
+_ONLINE, _LOCAL = "/aigc/chat/", "/aigc/local_chat/"
+_UPLOAD, _DRAW = "/aigc/uploadfiles/", "/aigc/t2i/"
+_PATH_MAY_BE_WRONG = frozenset({440, 441, 442})
+
+T = TypeVar("T")
+Parsed = TypeVar("Parsed", bound=BaseModel)
+
+
+class HttpBackend:
+    """
+    The API at an address.
+
+    Args:
+        base_url: checked, without a closing slash.
+        timeout_s: the limit of one attempt where a call brings none. Of a stream it limits each wait for the next bytes.
+    """
+
+    def __init__(self, base_url: str, signer: Signer, *, timeout_s: float) -> None:
+        self._transport = Transport(base_url, signer, timeout_s=timeout_s)
+        self._sessions = Sessions(open_session)
+        self._channels = Channels()
+        self._kept: dict[asyncio.AbstractEventLoop, Shared] = {}
+
+    async def open(self) -> None:
+        """Keep connections open from call to call."""
+        loop = asyncio.get_running_loop()
+        if loop not in self._kept:
+            self._kept[loop] = self._sessions.take()
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        shared = self._kept.pop(asyncio.get_running_loop(), None)
+        if shared is not None:
+            await self._sessions.give(shared)
+
+    async def listing(self, what: Listing) -> FinalResponse:
+        """A list; needs no keys."""
+        path, shape = _LISTS[what]
+        async with self._sessions.lease() as shared:
+            raw = await with_retries(lambda: self._transport.get(shared.session, path), None)
+        return FinalResponse(data=_parsed(shape, raw))
+
+    async def chat(self, arguments: ChatArguments) -> FinalResponse:
+        """A whole answer, or the id of a task."""
+        async with self._sessions.lease() as shared:
+            body = await self._body(shared, arguments)
+
+            async def post(path: str) -> bytes:
+                return await self._transport.post(shared.session, path, body, arguments.timeout)
+
+            raw = await self._routed(shared, arguments, post)
+        return _answered(_parsed(ChatCompletionResponse, raw), arguments.mode)
+
+    async def stream(self, arguments: ChatArguments) -> AsyncGenerator[FinalResponse, None]:
+        """The events of an answer. Tried again only until the first of them."""
+        async with self._sessions.lease() as shared:
+            body = await self._body(shared, arguments)
+
+            async def open_stream(path: str) -> EventStream:
+                return await self._transport.stream(shared.session, path, body, arguments.timeout)
+
+            events = await self._routed(shared, arguments, open_stream)
+            try:
+                finished = False
+                while (event := await events.next()) is not None:
+                    answer = _parsed(ChatCompletionResponse, event)
+                    finished = any(choice.finish_reason for choice in answer.choices)
+                    yield _answered(answer, "stream")
+                if not finished:
+                    raise error_of(Code.ACCESS_FAILED, "流式结果在结束之前中断")
+            finally:
+                events.close()
+
+    async def draw(self, arguments: DrawArguments) -> FinalResponse:
+        """Pictures."""
+        body = _dumped(arguments.payload())
+        async with self._sessions.lease() as shared:
+            raw = await with_retries(
+                lambda: self._transport.post(shared.session, _DRAW, body, arguments.timeout),
+                steered(arguments.retry_action, arguments.try_num),
+            )
+        return _answered(_parsed(ChatCompletionResponse, raw), arguments.mode)
+
+    async def _routed(
+        self, shared: Shared, arguments: ChatArguments, ask: Callable[[str], Awaitable[T]]
+    ) -> T:
+        """Ask on the model's path, with retries; on the other one where the service says so, once."""
+
+        async def fetch() -> ModelList:
+            return _parsed(
+                ModelList, await self._transport.get(shared.session, _LISTS["models"][0])
+            )
+
+        retry = steered(arguments.retry_action, arguments.try_num)
+        model = arguments.model
+        path = _path(local=await self._channels.is_local(model, fetch, shared.lock))
+        try:
+            return await with_retries(lambda: ask(path), retry)
+        except FengChaoAPIError as error:
+            if error.status not in _PATH_MAY_BE_WRONG:
+                raise
+            local = await self._channels.corrected(model, error.status, fetch, shared.lock)
+            other = _path(local=local)
+            if other == path:
+                raise
+        return await with_retries(lambda: ask(other), retry)
+
+    async def _body(self, shared: Shared, arguments: ChatArguments) -> bytes:
+        payload = await arguments.payload()
+        if paths := arguments.paths():
+            files = {Path(path).name: await read_file(path, "files") for path in paths}
+            raw = await self._transport.upload(shared.session, _UPLOAD, files, arguments.timeout)
+            uploaded = _parsed(UploadResponse, raw)
+            if uploaded.status != Code.OK:
+                raise error_for(FinalResponse(status=uploaded.status, msg=uploaded.msg))
+            payload["files"] = uploaded.files
+        return _dumped(payload)
+
+
+def _path(*, local: bool) -> str:
+    return _LOCAL if local else _ONLINE
+
+
+def _answered(answer: ChatCompletionResponse, mode: str) -> FinalResponse:
+    status = Code.OK if answer.status is None else answer.status
+    if status != Code.OK:
+        raise error_for(FinalResponse(status=status, msg=answer.msg or "", data=answer))
+    if mode == "async" and answer.choices:
+        return FinalResponse(data=answer.choices[0].message.content)
+    return FinalResponse(data=answer)
+
+
+def _parsed(shape: type[Parsed], raw: bytes) -> Parsed:
+    try:
+        return shape.model_validate_json(raw)
+    except ValidationError:
+        # Not chained: it would repeat the answer's text.
+        raise error_of(Code.ACCESS_FAILED, "服务的回答无法解析") from None
+
+
+def _dumped(payload: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(payload)
+    except TypeError as error:
+        raise error_of(Code.INVALID_PARAMETER, "参数中有不能写成 JSON 的值") from error

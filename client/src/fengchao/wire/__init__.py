@@ -1,0 +1,63 @@
+"""
+The `/aigc` HTTP contract, shared by the SDK and the server so that they cannot drift apart.
+
+Here are the models, the checks and the codes, which need nothing of ours. `fengchao.wire.bridge` joins the contract to
+`fengchao_core` and is imported by those who have it.
+"""
+
+from fengchao.wire.codes import MSG, BodyError, Code, Failure, failure, status_of
+from fengchao.wire.models import (
+    OK_MSG,
+    ChatCompletionResponse,
+    ChatCompletionResponseAgg,
+    ChatCompletionResponseChoice,
+    ChatCompletionResponseSearch,
+    ChatCompletionResponseUsage,
+    ChatMessage,
+    FinalResponse,
+    KGCard,
+    KGList,
+    ModelCard,
+    ModelList,
+    PromptCard,
+    PromptList,
+    TokenResponse,
+    UploadResponse,
+)
+from fengchao.wire.request import (
+    ChatBody,
+    HistoryMessage,
+    SearchParam,
+    check_chat_body,
+    parse_chat_body,
+)
+
+__all__ = [
+    "MSG",
+    "OK_MSG",
+    "BodyError",
+    "ChatBody",
+    "ChatCompletionResponse",
+    "ChatCompletionResponseAgg",
+    "ChatCompletionResponseChoice",
+    "ChatCompletionResponseSearch",
+    "ChatCompletionResponseUsage",
+    "ChatMessage",
+    "Code",
+    "Failure",
+    "FinalResponse",
+    "HistoryMessage",
+    "KGCard",
+    "KGList",
+    "ModelCard",
+    "ModelList",
+    "PromptCard",
+    "PromptList",
+    "SearchParam",
+    "TokenResponse",
+    "UploadResponse",
+    "check_chat_body",
+    "failure",
+    "parse_chat_body",
+    "status_of",
+]

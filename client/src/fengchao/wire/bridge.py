@@ -1,0 +1,301 @@
+"""
+The contract joined to the core: a checked body becomes a `ChatCall`, what comes back becomes the contract's JSON.
+
+The server and the embedded client both go through here. Answers are plain dicts, ready for orjson: no pydantic where
+every request passes. Streams are in `fengchao.wire.events`. Needs `fengchao_core`, which `fengchao.wire` itself does not.
+
+What the contract knows but nobody serves yet (asynchronous modes, uploaded files, aggregated models, web search) is
+refused by name; a field that would be ignored in silence is never accepted.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
+from typing import Any, Literal
+
+import orjson
+
+from fengchao.wire.codes import BodyError, Failure
+from fengchao.wire.models import OK_MSG
+from fengchao.wire.request import ChatBody, HistoryMessage
+from fengchao_core.prompts import PromptTemplate
+from fengchao_core.retrieval import KnowledgeBase, Passage
+from fengchao_core.types import (
+    ChatCall,
+    ChatParams,
+    Choice,
+    Completion,
+    ContentPart,
+    ImagePart,
+    Message,
+    ModelCard,
+    Money,
+    ResponseFormat,
+    Usage,
+    VideoPart,
+)
+
+Channel = Literal["online", "local"]
+Json = dict[str, Any]
+
+ONLINE, LOCAL = "在线模型", "本地模型"
+JSON_CONTENT_TYPE = "application/json; charset=utf-8"
+"""The content type of every JSON answer. Without the charset the published SDKs guess one, and guess Chinese wrong."""
+
+_MODES = ("invoke", "stream")
+_JSON_FORMAT = ResponseFormat("json_object")
+_FENCED = re.compile(r"\s*```(?:json)?\s*(.*?)\s*```\s*", re.DOTALL | re.IGNORECASE)
+# The first characters of base64 tell the kind of a file that came without one.
+_PICTURES = {"/9j/": "jpeg", "iVBORw0KGgo": "png", "R0lGOD": "gif", "UklGR": "webp"}
+_FILMS = {"GkXfo": "webm", "AAAA": "mp4"}
+
+
+def to_call(body: ChatBody, channel: Channel | None) -> ChatCall:
+    """
+    What a body asks of the gateway.
+
+    Args:
+        channel: that of the path the body came by; None takes either.
+
+    Raises:
+        BodyError: it asks for what is not served.
+    """
+    _refuse_what_is_not_served(body)
+    asked: Json = {"query": body.query or ""}
+    if media := _media(body):
+        asked["attachments"] = media
+    if body.system is not None:
+        asked["system"] = body.system
+    if body.prompt:
+        asked["prompt"] = body.prompt
+    if body.prompt_fill:
+        asked["prompt_fill"] = body.prompt_fill
+    if body.knowledge:
+        asked["knowledge"] = body.knowledge
+        asked["knowledge_top_k"] = 5 if body.top_k is None else body.top_k
+        asked["knowledge_threshold"] = 500 if body.threshold is None else body.threshold
+    if body.history:
+        asked["history"] = tuple(_turn(turn) for turn in body.history)
+    return ChatCall(
+        model=body.model,
+        request_id=body.request_id or None,
+        is_sensitive=body.is_sensitive is not False,
+        sensitive_replace=bool(body.sensitive_replace),
+        channel=channel,
+        params=ChatParams(
+            temperature=body.temperature,
+            top_p=body.top_p,
+            max_tokens=body.max_tokens,
+            do_sample=body.do_sample,
+            response_format=None if body.response_format in (None, "text") else _JSON_FORMAT,
+        ),
+        **asked,
+    )
+
+
+def answer(
+    completion: Completion, passages: Iterable[Passage] = (), *, as_json: bool = False
+) -> Json:
+    """
+    The JSON of a whole answer.
+
+    Args:
+        passages: what the knowledge base gave: `Exchange.passages`.
+        as_json: whether `response_format` asked for JSON. A text that is none even without its fence becomes `{}`, as
+            the product promises.
+    """
+    return {
+        "request_id": completion.request_id,
+        "created": local_time(completion.created),
+        "model": completion.model,
+        "choices": [_choice(choice, as_json=as_json) for choice in completion.choices],
+        "usage": usage(completion.usage, completion.cost),
+        "msg": OK_MSG,
+        "knowledge": knowledge(passages),
+        "status": 200,
+        "search": [],
+        "agg": [],
+    }
+
+
+def wants_json(body: ChatBody) -> bool:
+    """Whether a whole answer must be JSON: `answer`'s `as_json`."""
+    return body.response_format not in (None, "text")
+
+
+def failed(
+    failure: Failure, *, request_id: str | None = None, model: str | None = None, created: float = 0
+) -> Json:
+    """
+    The JSON of a failure: the two fields that say it, and under HTTP 200 the whole shape of an answer around them.
+
+    The published SDK reads a failed answer like a good one; a field that is missing or null there is a traceback for its
+    user. So none is.
+    """
+    if failure.http_status != 200:
+        return {"status": failure.body_status, "msg": failure.msg}
+    return {
+        "request_id": request_id or "",
+        "created": local_time(created or time.time()),
+        "model": model or "",
+        "choices": [],
+        "usage": usage(None, None),
+        "msg": failure.msg,
+        "knowledge": [],
+        "status": failure.body_status,
+        "search": [],
+        "agg": [],
+    }
+
+
+def model_list(cards: Iterable[ModelCard], today: date | None = None) -> Json:
+    """
+    The JSON of `/aigc/models/`: the models one can chat with.
+
+    Args:
+        today: whose prices are shown; the UTC day where not given.
+    """
+    day = today or datetime.now(UTC).date()
+    return {"data": [_model(card, day) for card in cards if card.kind == "chat"]}
+
+
+def prompt_list(templates: Iterable[PromptTemplate]) -> Json:
+    """The JSON of `/aigc/prompts/`."""
+    return {
+        "data": [
+            {
+                "id": template.id,
+                "prefix": template.prefix,
+                "prompt": template.prompt,
+                "system": template.system or "",
+                "created": local_time(template.created.timestamp()),
+            }
+            for template in templates
+        ]
+    }
+
+
+def kg_list(bases: Iterable[KnowledgeBase]) -> Json:
+    """The JSON of `/aigc/kgs/`."""
+    return {
+        "data": [
+            {
+                "id": base.id,
+                "desc": base.description,
+                "created": local_time(base.created.timestamp()),
+            }
+            for base in bases
+        ]
+    }
+
+
+def usage(used: Usage | None, cost: Money | None) -> Json:
+    """The JSON of a usage; zeros where there is none yet."""
+    if used is None:
+        return {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0, "cost": 0}
+    return {
+        "prompt_tokens": used.prompt_tokens,
+        "completion_tokens": used.completion_tokens,
+        "total_tokens": used.total_tokens,
+        "cost": 0 if cost is None else float(cost.amount),
+    }
+
+
+def knowledge(passages: Iterable[Passage]) -> list[Json]:
+    """The JSON of the passages found."""
+    return [
+        {"source": passage.source, "text": passage.text, "distance": passage.distance}
+        for passage in passages
+    ]
+
+
+def local_time(epoch_s: float) -> str:
+    """An instant as the contract writes it: local time, `YYYY-MM-DD HH:MM:SS`."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(epoch_s))
+
+
+def json_text(text: str) -> str:
+    """The JSON in a text, without the fence that models like to put around it; `{}` where there is none."""
+    fenced = _FENCED.fullmatch(text)
+    candidate = fenced[1] if fenced else text
+    try:
+        orjson.loads(candidate)
+    except orjson.JSONDecodeError:
+        return "{}"
+    return candidate
+
+
+def _refuse_what_is_not_served(body: ChatBody) -> None:
+    if body.mode in ("async", "async_result"):
+        raise BodyError(f"mode {body.mode} 暂未提供，请使用 invoke 或 stream", param="mode")
+    if body.files:
+        raise BodyError("files 暂未提供，请把内容写入 query", param="files")
+    if body.agg_models:
+        raise BodyError("agg_models 暂未提供，请逐个模型调用", param="agg_models")
+    if body.search_param is not None:
+        raise BodyError("search_param 暂未提供，请去掉该字段", param="search_param")
+
+
+def _turn(turn: HistoryMessage) -> Message:
+    return Message(turn.role, turn.content or "")
+
+
+def _media(body: ChatBody) -> tuple[ContentPart, ...]:
+    parts: list[ContentPart] = []
+    if body.image:
+        parts.append(ImagePart(_url(body.image, "image", _PICTURES)))
+    if body.video:
+        parts.append(VideoPart(_url(body.video, "video", _FILMS)))
+    return tuple(parts)
+
+
+def _url(value: str, field: str, kinds: Mapping[str, str]) -> str:
+    if value.startswith(("http://", "https://", f"data:{field}/")):
+        return value
+    for start, kind in kinds.items():
+        if value.startswith(start):
+            return f"data:{field}/{kind};base64,{value}"
+    raise BodyError(
+        f"{field} 应为 http(s) 地址、data:{field}/ 地址，或 {'、'.join(kinds.values())} 文件的 base64",
+        param=field,
+    )
+
+
+def _choice(choice: Choice, *, as_json: bool) -> Json:
+    message = choice.message
+    text = message.text or message.refusal or ""
+    shown: Json = {"role": "assistant", "content": json_text(text) if as_json else text}
+    if message.reasoning:
+        shown["reasoning_content"] = message.reasoning
+    if message.tool_calls:
+        shown["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": call.type,
+                "function": {"name": call.name, "arguments": call.arguments},
+            }
+            for call in message.tool_calls
+        ]
+    return {"index": choice.index, "message": shown, "finish_reason": choice.finish_reason}
+
+
+def _model(card: ModelCard, day: date) -> Json:
+    price = card.price_on(day)
+    free = 0.0 if card.is_local else None
+    out_price = float(price.output) if price else free
+    return {
+        "id": card.id,
+        "owned_by": card.owned_by,
+        "max_input_token": card.max_input_tokens,
+        "max_output_token": card.max_output_tokens,
+        "price": out_price,
+        "in_price": float(price.input) if price else free,
+        "out_price": out_price,
+        "unit": price.currency if price else "CNY",
+        "mode": list(_MODES),
+        "channel": LOCAL if card.is_local else ONLINE,
+        "created": f"{card.created.isoformat()} 00:00:00" if card.created else None,
+    }

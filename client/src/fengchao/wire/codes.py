@@ -1,0 +1,215 @@
+"""
+THE table of the product's codes: which error is answered with which HTTP status, body status and Chinese `msg`.
+
+Two kinds of codes, as the product text has it. What the caller did wrong is an **HTTP status** (401, 404, 405, 413, 429, 440-445);
+what happened while the call was served is a **body status** under HTTP 200 (6601, 6602, 400, 408, or a vendor's own).
+
+A failure on the vendor's side is 408 where a time limit passed, and the vendor's own HTTP status where it sent one
+(429, 503 …): the product's «其他：各服务端返回的错误状态». It is 400 (访问异常) where there was none, where the vendor refused
+*our* credentials (its 401 would tell callers that theirs are wrong), and where its status would read as one of our codes.
+
+Errors are recognized by the names of their classes, so that the table needs no `fengchao_core`; a subclass counts as the
+nearest ancestor in the table. A database that does not answer is 503. What is not in the table is a fault of ours: 500, and
+not a word of it reaches the caller.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from types import MappingProxyType
+from typing import NamedTuple
+
+_DETAIL_LIMIT = 500
+
+
+class Code(IntEnum):
+    """The product's codes: HTTP statuses up to 445 but for 400 and 408, body statuses the rest."""
+
+    OK = 200
+    ACCESS_FAILED = 400
+    UNAUTHORIZED = 401
+    NOT_FOUND = 404
+    METHOD_NOT_ALLOWED = 405
+    TIMEOUT = 408
+    BODY_TOO_LARGE = 413
+    TOO_MANY_REQUESTS = 429
+    UNKNOWN_MODEL = 440
+    LOCAL_MODEL_ON_ONLINE_PATH = 441
+    ONLINE_MODEL_ON_LOCAL_PATH = 442
+    EMPTY_QUERY = 443
+    UNKNOWN_KNOWLEDGE = 444
+    INVALID_PARAMETER = 445
+    INTERNAL = 500
+    UNAVAILABLE = 503
+    SENSITIVE = 6601
+    RESULT_NOT_READY = 6602
+
+
+MSG = MappingProxyType(
+    {
+        Code.OK: "执行成功",
+        Code.ACCESS_FAILED: "访问异常",
+        Code.UNAUTHORIZED: "鉴权失败",
+        Code.NOT_FOUND: "接口不存在",
+        Code.METHOD_NOT_ALLOWED: "请求方式不支持",
+        Code.TIMEOUT: "请求超时",
+        Code.BODY_TOO_LARGE: "请求体过大",
+        Code.TOO_MANY_REQUESTS: "请求过于频繁或额度已用尽",
+        Code.UNKNOWN_MODEL: "模型不存在",
+        Code.LOCAL_MODEL_ON_ONLINE_PATH: "模型为本地模型却使用了在线接口",
+        Code.ONLINE_MODEL_ON_LOCAL_PATH: "模型为在线模型却使用了本地接口",
+        Code.EMPTY_QUERY: "问题为空",
+        Code.UNKNOWN_KNOWLEDGE: "知识库不存在",
+        Code.INVALID_PARAMETER: "参数错误",
+        Code.INTERNAL: "服务内部错误",
+        Code.UNAVAILABLE: "服务暂不可用，请稍后再试",
+        Code.SENSITIVE: "敏感词",
+        Code.RESULT_NOT_READY: "异步结果未生成",
+    }
+)
+"""What each code says."""
+
+
+class Failure(NamedTuple):
+    """
+    How an error is answered.
+
+    Attributes:
+        http_status: of the response.
+        body_status: the `status` field of its JSON body.
+        msg: its `msg` field, Chinese first; holds no secret.
+    """
+
+    http_status: int
+    body_status: int
+    msg: str
+
+
+class BodyError(ValueError):
+    """
+    A request body that cannot be served: malformed, out of range, or asking for what is not offered. Answered 445.
+
+    Args:
+        msg: what is wrong and what to do, in Chinese; holds nothing of the body but names of its fields.
+        param: the field that is wrong, where one field is.
+    """
+
+    def __init__(self, msg: str, *, param: str | None = None) -> None:
+        super().__init__(msg)
+        self.msg = msg
+        self.param = param
+
+
+_CALLER = MappingProxyType(
+    {
+        "BodyError": Code.INVALID_PARAMETER,
+        "InvalidParameter": Code.INVALID_PARAMETER,
+        "EmptyQuery": Code.EMPTY_QUERY,
+        "UnknownModel": Code.UNKNOWN_MODEL,
+        "UnknownKnowledge": Code.UNKNOWN_KNOWLEDGE,
+        "AuthenticationFailed": Code.UNAUTHORIZED,
+        "PermissionDenied": Code.UNAUTHORIZED,
+        "LimitExceeded": Code.TOO_MANY_REQUESTS,
+        "CallError": Code.INVALID_PARAMETER,
+    }
+)
+
+_VENDOR = MappingProxyType(
+    {
+        "ProviderAuthFailed": "模型服务的凭据无效，请联系管理员",
+        "QuotaExhausted": "模型服务的额度已用尽，请联系管理员",
+        "RateLimited": "模型服务限流，请稍后再试",
+        "ProviderOverloaded": "模型服务繁忙，请稍后再试",
+        "ProviderUnavailable": "模型服务暂不可用，请稍后再试",
+        "ProviderTimeout": "模型服务未在时限内回答",
+        "ContentRefused": "模型服务拒绝了内容",
+        "ContextTooLong": "输入与输出之和超过模型的上下文长度",
+        "RequestRejected": "模型服务不接受该请求",
+        "ProviderProtocolError": "模型服务的回答无法解析",
+        "ProviderError": "模型服务出错",
+    }
+)
+
+_OWN_STATUSES = frozenset(
+    {Code.UNAUTHORIZED, Code.NOT_FOUND, Code.METHOD_NOT_ALLOWED, Code.BODY_TOO_LARGE}
+    | set(range(440, 446))
+)
+_BLAMES_US = frozenset({"ProviderAuthFailed", "ProviderProtocolError"})
+
+
+def failure(code: Code, detail: str | None = None) -> Failure:
+    """
+    The answer of a code.
+
+    Args:
+        detail: appended to the code's own words; what exactly is wrong, or what to do.
+    """
+    served = code in (Code.ACCESS_FAILED, Code.TIMEOUT, Code.SENSITIVE, Code.RESULT_NOT_READY)
+    msg = f"{MSG[code]}：{detail[:_DETAIL_LIMIT]}" if detail else MSG[code]
+    return Failure(200 if served else int(code), int(code), msg)
+
+
+def status_of(error: BaseException) -> Failure:
+    """How an error is answered: the one place that decides it, for the server and for the embedded client."""
+    for name in _names(error):
+        if name in _VENDOR:
+            return _vendor_failure(name, error)
+        if name == "SensitiveContent":
+            where = "输出" if getattr(error, "direction", "") == "output" else "输入"
+            return failure(Code.SENSITIVE, f"{where}内容包含敏感词")
+        if name == "ResultNotReady":
+            return failure(Code.RESULT_NOT_READY)
+        if name == "StoreUnavailable":
+            return failure(Code.UNAVAILABLE)
+        if name == "WrongChannel":
+            is_local = getattr(error, "is_local", False)
+            return failure(
+                Code.LOCAL_MODEL_ON_ONLINE_PATH if is_local else Code.ONLINE_MODEL_ON_LOCAL_PATH
+            )
+        if name in _CALLER:
+            return _caller_failure(_CALLER[name], error)
+    return failure(Code.INTERNAL)
+
+
+def _names(error: BaseException) -> list[str]:
+    # Only the core's classes and ours count: another package may well have a RateLimited of its own.
+    return [
+        c.__name__
+        for c in type(error).__mro__
+        if c is BodyError or c.__module__.partition(".")[0] == "fengchao_core"
+    ]
+
+
+def _caller_failure(code: Code, error: BaseException) -> Failure:
+    if isinstance(error, BodyError):
+        return failure(code, error.msg)
+    if code is Code.EMPTY_QUERY:
+        return failure(code)
+    # The core speaks English; the words of the code before it say the same in Chinese.
+    said = f"（{error}）" if str(error) else ""
+    if code is Code.INVALID_PARAMETER:
+        return failure(code, f"{getattr(error, 'param', None) or ''}{said}")
+    return failure(code)._replace(msg=f"{MSG[code]}{said}"[:_DETAIL_LIMIT])
+
+
+def _vendor_failure(name: str, error: BaseException) -> Failure:
+    said = _VENDOR[name]
+    vendor_message = getattr(error, "vendor_message", None)
+    # A vendor that refuses a key likes to quote a part of it.
+    if vendor_message and name != "ProviderAuthFailed":
+        said = f"{said}（{vendor_message}）"
+    if name == "ProviderTimeout":
+        return failure(Code.TIMEOUT, said)
+    status = getattr(error, "status", None)
+    if status is None and name == "RateLimited":
+        status = Code.TOO_MANY_REQUESTS
+    passes = (
+        isinstance(status, int)
+        and 400 <= status < 600
+        and status not in _OWN_STATUSES
+        and name not in _BLAMES_US
+    )
+    if not passes:
+        status = Code.ACCESS_FAILED
+    text = MSG[Code.TIMEOUT] if status == Code.TIMEOUT else MSG[Code.ACCESS_FAILED]
+    return Failure(200, int(status or Code.ACCESS_FAILED), f"{text}：{said[:_DETAIL_LIMIT]}")

@@ -1,0 +1,184 @@
+"""
+The answers of the `/aigc` API, as pydantic models: what the SDK hands to its user.
+
+The server does not build these on its hot path (`bridge` makes plain dicts of the same shape); a test holds both alike.
+Unknown fields are ignored, so that an older SDK reads a newer server.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+OK_MSG = "执行成功"
+
+
+class ModelCard(BaseModel):
+    """
+    A model as `models()` lists it.
+
+    Attributes:
+        price: per 1,000 output tokens; what the first SDKs show as the one price.
+        in_price: per 1,000 input tokens.
+        out_price: per 1,000 output tokens.
+        unit: the currency of the prices, CNY or USD.
+        mode: how it can be called.
+        channel: 在线模型 or 本地模型; decides which path a chat takes.
+        created: local time, `YYYY-MM-DD HH:MM:SS`.
+    """
+
+    id: str
+    owned_by: str | None = None
+    max_input_token: int | None = None
+    max_output_token: int | None = None
+    price: float | None = None
+    in_price: float | None = None
+    out_price: float | None = None
+    unit: str | None = None
+    mode: list[str] | None = None
+    channel: str | None = None
+    created: str | None = None
+
+
+class ModelList(BaseModel):
+    """The models."""
+
+    data: list[ModelCard] = Field(default_factory=list)
+
+
+class PromptCard(BaseModel):
+    """A preset instruction as `prompts()` lists it; `{{query}}` and `{{system}}` are its placeholders."""
+
+    id: str
+    prefix: str | None = ""
+    prompt: str | None = ""
+    system: str | None = ""
+    created: str | None = None
+
+
+class PromptList(BaseModel):
+    """The preset instructions."""
+
+    data: list[PromptCard] = Field(default_factory=list)
+
+
+class KGCard(BaseModel):
+    """A knowledge base as `kgs()` lists it."""
+
+    id: str
+    desc: str | None = ""
+    created: str | None = None
+
+
+class KGList(BaseModel):
+    """The knowledge bases."""
+
+    data: list[KGCard] = Field(default_factory=list)
+
+
+class TokenResponse(BaseModel):
+    """The answer of `/aigc/token`; `token` goes into the Authorization header as it is."""
+
+    status: int = 200
+    msg: str = OK_MSG
+    token: str | None = None
+
+
+class UploadResponse(BaseModel):
+    """The answer of `/aigc/uploadfiles/`; `files` are the names to give a chat as its `files`."""
+
+    status: int = 200
+    msg: str = OK_MSG
+    files: list[str] = Field(default_factory=list)
+
+
+class ChatMessage(BaseModel):
+    """
+    A message of an answer.
+
+    Attributes:
+        content: the text; empty where there is none, never null.
+        reasoning_content: the model's thinking, where it showed it.
+        tool_calls: calls the model wants made, in the chat-completions shape; fragments of them in a stream.
+    """
+
+    role: str | None = None
+    content: str = ""
+    reasoning_content: str | None = Field(default=None, repr=False)
+    tool_calls: list[dict[str, Any]] | None = Field(default=None, repr=False)
+
+
+class ChatCompletionResponseChoice(BaseModel):
+    """
+    An answer, or a piece of one.
+
+    Attributes:
+        index: of a whole answer its number, of a streamed piece the piece's, both from 0.
+        finish_reason: None while the answer goes on.
+    """
+
+    index: int
+    message: ChatMessage
+    finish_reason: str | None = None
+
+
+class ChatCompletionResponseUsage(BaseModel):
+    """Tokens used, and what they cost in the currency of the model's card; zeros before a stream's last event."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int = 0
+    cost: float = 0
+
+
+class ChatCompletionResponseSearch(BaseModel):
+    """A page that a web search found."""
+
+    title: str | None = None
+    url: str | None = None
+
+
+class ChatCompletionResponseAgg(BaseModel):
+    """What one of several aggregated models answered."""
+
+    model: str | None = None
+    content: str | None = None
+
+
+class ChatCompletionResponse(BaseModel):
+    """
+    The answer to a chat: whole, or one event of a stream.
+
+    Attributes:
+        created: local time, `YYYY-MM-DD HH:MM:SS`.
+        knowledge: the passages taken from the knowledge base: `source`, `text` and `distance` of each.
+        status: 200, or the code of what went wrong; `msg` then says it in words.
+    """
+
+    request_id: str | None = None
+    created: str | None = None
+    model: str | None = None
+    choices: list[ChatCompletionResponseChoice] = Field(default_factory=list)
+    usage: ChatCompletionResponseUsage = Field(default_factory=ChatCompletionResponseUsage)
+    msg: str | None = None
+    knowledge: list[Any] = Field(default_factory=list)
+    status: int | None = None
+    result_type: str = "text"
+    search: list[ChatCompletionResponseSearch] | None = None
+    agg: list[ChatCompletionResponseAgg] | None = None
+
+
+class FinalResponse(BaseModel):
+    """
+    What every method of the SDK returns.
+
+    Attributes:
+        msg: 执行成功, or what went wrong.
+        status: 200, or the HTTP or body code of what went wrong; see `fengchao.wire.codes`.
+        data: a list, an answer, or the id of an asynchronous task.
+    """
+
+    msg: str = OK_MSG
+    status: int = 200
+    data: str | ModelList | PromptList | KGList | ChatCompletionResponse | None = None
