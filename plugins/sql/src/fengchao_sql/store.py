@@ -1,0 +1,53 @@
+"""An open store: one database, migrated, with its keys and its usage."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fengchao_core.store import KeyStore, UsageStore
+from fengchao_sql.engine import Database, locate
+from fengchao_sql.keys import SqlKeys
+from fengchao_sql.migrate import bring_up
+from fengchao_sql.usage import SqlUsage
+
+
+class SqlStore:
+    """A `Store` over a database that `open_store` opened."""
+
+    def __init__(self, database: Database) -> None:
+        self._keys = SqlKeys(database)
+        self._usage = SqlUsage(database)
+
+    @property
+    def keys(self) -> KeyStore:
+        """The key pairs."""
+        return self._keys
+
+    @property
+    def usage(self) -> UsageStore:
+        """The usage rows."""
+        return self._usage
+
+
+@asynccontextmanager
+async def open_store(url: str, home: Path) -> AsyncIterator[SqlStore]:
+    """
+    Open a database, making or migrating it first where it must be; close it when the block ends.
+
+    Safe to do in several processes at once. The store serves any number of tasks of the loop it was opened in.
+
+    Args:
+        url: `sqlite:///file.db` (relative to `home`), `sqlite:////srv/file.db` or `postgresql://…`.
+        home: the gateway's data folder.
+
+    Raises:
+        SetupError: the database cannot be reached or written, or a newer version of this code wrote it.
+    """
+    database = Database(locate(url, home))
+    try:
+        await database.finish(bring_up(database))
+        yield SqlStore(database)
+    finally:
+        await database.close()

@@ -1,0 +1,139 @@
+"""
+The tables, and how Python's values become theirs.
+
+Only what SQLite and PostgreSQL both have: integers, text and bytes. Instants are whole microseconds since 1970 in UTC.
+Money is a whole number of 1e-12 currency units, so that sums are exact and fast in both; a price with up to nine decimal
+places per 1,000 tokens gives no finer amounts. Changing a table here needs a new revision in `migrations/versions`; a
+test holds the two together.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
+
+COST_DECIMALS = 12
+"""Decimal places of a cost that are kept."""
+
+COST_UNITS = 1_000_000_000_000
+"""Units per unit of currency."""
+
+LARGEST_COST = (2**63 - 1) // COST_UNITS
+"""The dearest request that fits a row, in currency units: 9,223,372. Sums are not bound by it."""
+
+LARGEST_COUNT = 2**31 - 1
+"""The largest number of tokens or milliseconds that fits a row."""
+
+DAY_US = 86_400_000_000
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_UNIT = Decimal(1).scaleb(-COST_DECIMALS)
+
+# SQLite counts rows up only in a column that is exactly INTEGER.
+_RowNumber = BigInteger().with_variant(Integer(), "sqlite")
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("seq", _RowNumber, primary_key=True, autoincrement=True),
+    Column("api_key", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("sealed_secret", LargeBinary, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("revoked_at", BigInteger),
+    Column("models", Text, nullable=False),  # a JSON list
+    Column("note", Text, nullable=False),
+)
+"""Key pairs. `seq` keeps the order in which they were made."""
+
+Index(
+    "uq_api_keys_live_name",
+    api_keys.c.name,
+    unique=True,
+    sqlite_where=api_keys.c.revoked_at.is_(None),
+    postgresql_where=api_keys.c.revoked_at.is_(None),
+)
+
+key_revision = Table(
+    "key_revision",
+    metadata,
+    Column("revision", BigInteger, nullable=False),
+)
+"""One row: a number that each change of a key increments in its own transaction."""
+
+usage_rows = Table(
+    "usage_rows",
+    metadata,
+    Column("seq", _RowNumber, primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("started_at", BigInteger, nullable=False, index=True),
+    Column("request_id", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("streamed", Boolean, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("duration_ms", Integer, nullable=False),
+    Column("first_delta_ms", Integer),
+    Column("prompt_tokens", Integer, nullable=False),
+    Column("completion_tokens", Integer, nullable=False),
+    Column("cached_tokens", Integer, nullable=False),
+    Column("reasoning_tokens", Integer, nullable=False),
+    Column("usage_source", Text, nullable=False),
+    Column("cost", BigInteger),
+    Column("currency", Text),
+    Column("price_since", Text),
+)
+"""One row per request, only ever appended."""
+
+
+def to_micros(instant: datetime) -> int:
+    """An aware instant as microseconds since 1970."""
+    return (instant - _EPOCH) // _MICROSECOND
+
+
+def from_micros(micros: int) -> datetime:
+    """The aware UTC instant that `to_micros` took."""
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def to_units(amount: Decimal) -> int:
+    """
+    An amount in whole units, rounded half to even at the twelfth decimal place, at most `LARGEST_COST`.
+
+    The bound keeps a price that was mistyped by orders of magnitude from blocking every other row of its batch.
+    """
+    if amount >= LARGEST_COST:
+        return LARGEST_COST * COST_UNITS
+    return int(amount.quantize(_UNIT, rounding=ROUND_HALF_EVEN).scaleb(COST_DECIMALS))
+
+
+def from_units(units: int) -> Decimal:
+    """The amount of so many units, without trailing zeros: exact for any size."""
+    whole, rest = divmod(units, COST_UNITS)
+    digits = f"{rest:0{COST_DECIMALS}d}".rstrip("0")
+    return Decimal(f"{whole}.{digits}" if digits else whole)

@@ -1,0 +1,198 @@
+"""Usage rows in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import structlog
+from sqlalchemy import BigInteger, ColumnElement, Select, case, func, literal_column, select
+
+from fengchao_core.store import UsageGrouping
+from fengchao_core.usage import UsageRecord, UsageTotals
+from fengchao_sql.engine import Database
+from fengchao_sql.tables import (
+    DAY_US,
+    LARGEST_COST,
+    LARGEST_COUNT,
+    from_micros,
+    from_units,
+    to_micros,
+    to_units,
+    usage_rows,
+)
+
+log = structlog.get_logger()
+
+COLUMNS = tuple(column.name for column in usage_rows.c if column.name != "seq")
+"""What a row is written with, in the table's order."""
+
+LONGEST_TEXT = 200
+"""Characters that are kept of a model's name or a request id, which a caller may have made up."""
+
+# A sum of costs in their own unit would leave SQLite's 64 bits at nine million; summed in two halves it never does.
+_HALF = 1_000_000
+
+
+class SqlUsage:
+    """A `UsageStore`. Rows are only ever added."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._insert = database.insert_once(usage_rows, COLUMNS, unique="id")
+
+    async def add(self, rows: Sequence[UsageRecord]) -> None:
+        """
+        Keep rows, all or none; a row whose `id` is already kept is left as it is.
+
+        What no row can hold is cut to size and logged instead of raised: a row that could never be written would
+        hold up every row behind it.
+
+        Raises:
+            StoreUnavailable: the database does not answer; nothing is lost by adding the same rows again.
+        """
+        if not rows:
+            return
+        values = [_values(row) for row in rows]
+        await self._database.write(lambda to: to.exec_driver_sql(self._insert, values))
+
+    async def rows(
+        self, *, since: datetime | None = None, until: datetime | None = None, limit: int = 1000
+    ) -> tuple[UsageRecord, ...]:
+        """Rows that started in [since, until), newest first. Raises `StoreUnavailable`."""
+        query = select_rows(since=since, until=until, limit=limit)
+        found = await self._database.read(query)
+        return tuple(_record(row) for row in found)
+
+    async def totals(
+        self, *, by: UsageGrouping, since: datetime | None = None, until: datetime | None = None
+    ) -> tuple[UsageTotals, ...]:
+        """
+        Sums of the rows that started in [since, until), one per group and currency, ordered by group.
+
+        Raises:
+            StoreUnavailable: the database does not answer.
+        """
+        query = select_totals(by=by, since=since, until=until)
+        found = await self._database.read(query)
+        totals = [_totals(row, by) for row in found]
+        # Ordered here, because databases do not agree on the order of text.
+        return tuple(sorted(totals, key=lambda total: (total.group, total.currency or "")))
+
+
+def select_rows(*, since: datetime | None, until: datetime | None, limit: int) -> Select[Any]:
+    """The query of `SqlUsage.rows`."""
+    newest = (usage_rows.c.started_at.desc(), usage_rows.c.seq.desc())
+    return _within(select(usage_rows), since, until).order_by(*newest).limit(limit)
+
+
+def select_totals(
+    *, by: UsageGrouping, since: datetime | None, until: datetime | None
+) -> Select[Any]:
+    """The query of `SqlUsage.totals`."""
+    t = usage_rows.c
+    group: ColumnElement[Any] = (
+        # The number is written out: PostgreSQL takes two parameters for two different expressions.
+        t.started_at // literal_column(str(DAY_US), BigInteger) if by == "day" else t[by]
+    )
+    query = select(
+        group.label("group_value"),
+        t.currency,
+        func.count().label("requests"),
+        func.sum(case((t.outcome != "ok", 1), else_=0)).label("failures"),
+        func.sum(t.prompt_tokens).label("prompt_tokens"),
+        func.sum(t.completion_tokens).label("completion_tokens"),
+        func.sum(t.cost // _HALF).label("cost_high"),
+        func.sum(t.cost % _HALF).label("cost_low"),
+    )
+    return _within(query, since, until).group_by(group, t.currency)
+
+
+def _within(query: Select[Any], since: datetime | None, until: datetime | None) -> Select[Any]:
+    if since is not None:
+        query = query.where(usage_rows.c.started_at >= to_micros(since))
+    if until is not None:
+        query = query.where(usage_rows.c.started_at < to_micros(until))
+    return query
+
+
+def _totals(row: Any, by: UsageGrouping) -> UsageTotals:
+    group = row.group_value
+    if by == "day":
+        group = from_micros(int(group) * DAY_US).date().isoformat()
+    return UsageTotals(
+        group=group,
+        currency=row.currency,
+        requests=row.requests,
+        failures=int(row.failures),
+        prompt_tokens=int(row.prompt_tokens),
+        completion_tokens=int(row.completion_tokens),
+        cost=from_units(int(row.cost_high or 0) * _HALF + int(row.cost_low or 0)),
+    )
+
+
+def _values(row: UsageRecord) -> tuple[Any, ...]:
+    """A row in the order of `COLUMNS`."""
+    if row.cost is not None and row.cost > LARGEST_COST:
+        log.error("usage.cost_cut", id=row.id, kept=LARGEST_COST)
+    return (
+        row.id,
+        to_micros(row.started_at),
+        _text(row.request_id),
+        row.key,
+        _text(row.model),
+        row.provider,
+        row.outcome,
+        row.error,
+        row.streamed,
+        _count(row.attempts),
+        _count(row.duration_ms),
+        None if row.first_delta_ms is None else _count(row.first_delta_ms),
+        _count(row.prompt_tokens),
+        _count(row.completion_tokens),
+        _count(row.cached_tokens),
+        _count(row.reasoning_tokens),
+        row.usage_source,
+        None if row.cost is None else to_units(row.cost),
+        row.currency,
+        row.price_since,
+    )
+
+
+def _text(text: str) -> str:
+    """Text as both databases take it: not endless, no NUL, no half of a surrogate pair."""
+    if len(text) > LONGEST_TEXT:
+        text = text[:LONGEST_TEXT]
+    if text.isascii():
+        return text.replace("\0", "\ufffd")
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\ufffd")
+
+
+def _count(number: int) -> int:
+    return min(number, LARGEST_COUNT)
+
+
+def _record(row: Any) -> UsageRecord:
+    return UsageRecord(
+        id=row.id,
+        request_id=row.request_id,
+        key=row.key,
+        model=row.model,
+        provider=row.provider,
+        outcome=row.outcome,
+        error=row.error,
+        streamed=row.streamed,
+        attempts=row.attempts,
+        started_at=from_micros(row.started_at),
+        duration_ms=row.duration_ms,
+        first_delta_ms=row.first_delta_ms,
+        prompt_tokens=row.prompt_tokens,
+        completion_tokens=row.completion_tokens,
+        cached_tokens=row.cached_tokens,
+        reasoning_tokens=row.reasoning_tokens,
+        usage_source=row.usage_source,
+        cost=None if row.cost is None else from_units(row.cost),
+        currency=row.currency,
+        price_since=row.price_since,
+    )

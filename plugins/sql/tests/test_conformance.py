@@ -1,0 +1,223 @@
+"""
+What every store does, in memory or in a database.
+
+With `FENGCHAO_TEST_POSTGRESQL` set to the URL of an empty database that may be written, it runs there as well.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from fengchao_core.errors import InvalidParameter
+from fengchao_core.store import MemoryStore, Store
+from fengchao_core.usage import total_up
+from fengchao_sql.store import open_store
+
+POSTGRESQL = os.environ.get("FENGCHAO_TEST_POSTGRESQL", "")
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+async def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    """An empty store of each kind."""
+    if request.param == "memory":
+        yield MemoryStore()
+        return
+    if request.param == "postgresql" and not POSTGRESQL:
+        pytest.skip("FENGCHAO_TEST_POSTGRESQL names no database")
+    url = POSTGRESQL if request.param == "postgresql" else "sqlite:///fengchao.db"
+    async with open_store(url, tmp_path) as store:
+        if request.param == "postgresql":
+            await _empty(url)
+        yield store
+
+
+async def _empty(url: str) -> None:
+    from fengchao_sql.engine import Database, locate
+    from fengchao_sql.tables import api_keys, usage_rows
+
+    database = Database(locate(url, Path()))
+    try:
+        await database.write(lambda to: to.execute(api_keys.delete()))
+        await database.write(lambda to: to.execute(usage_rows.delete()))
+    finally:
+        await database.close()
+
+
+async def test_key_comes_back_as_kept(any_store, make_key):
+    """A key comes back with every field it was kept with."""
+    key = make_key(
+        "新闻组",
+        sealed_secret=bytes(range(256)),
+        expires_at=datetime(2027, 1, 1, 12, 30, 15, 123456, tzinfo=UTC),
+        models=("glm-4", "文心一言", 'odd"[name'),
+        note="第一行\n第二行",
+    )
+    await any_store.keys.add(key)
+    assert (key,) == await any_store.keys.all()
+
+
+async def test_keys_are_listed_oldest_first(any_store, make_key):
+    """Keys are listed in the order they were made, whatever became of them."""
+    keys = [make_key(name) for name in ("z", "a", "m")]
+    for key in keys:
+        await any_store.keys.add(key)
+    await any_store.keys.replace(keys[0].api_key, replace(keys[0], note="changed"))
+    assert ["z", "a", "m"] == [key.name for key in await any_store.keys.all()]
+
+
+async def test_live_name_is_unique(any_store, make_key):
+    """A second live key of the same name is refused and not kept."""
+    await any_store.keys.add(make_key("team"))
+    with pytest.raises(InvalidParameter) as caught:
+        await any_store.keys.add(make_key("team"))
+    assert "name" == caught.value.param
+    assert 1 == len(await any_store.keys.all())
+
+
+async def test_revoked_name_is_free(any_store, make_key):
+    """The name of a revoked key may be used again, any number of times."""
+    for day in (1, 2, 3):
+        key = make_key("team")
+        await any_store.keys.add(key)
+        await any_store.keys.replace(
+            key.api_key, replace(key, revoked_at=datetime(2026, 12, day, tzinfo=UTC))
+        )
+    await any_store.keys.add(make_key("team"))
+    assert [False, False, False, True] == [
+        key.revoked_at is None for key in await any_store.keys.all()
+    ]
+
+
+async def test_replacing_keeps_the_identity(any_store, make_key):
+    """A replaced record keeps the public half it is named by."""
+    key = make_key("team")
+    await any_store.keys.add(key)
+    await any_store.keys.replace(key.api_key, replace(key, api_key="another", sealed_secret=b"new"))
+    assert (replace(key, sealed_secret=b"new"),) == await any_store.keys.all()
+
+
+async def test_replacing_nothing_is_refused(any_store, make_key):
+    """Replacing a key that is not there is refused."""
+    with pytest.raises(InvalidParameter):
+        await any_store.keys.replace("absent", make_key("team"))
+
+
+async def test_revision_grows_with_changes_only(any_store, make_key):
+    """The revision grows with each change, and stays with reads and refused changes."""
+    key = make_key("team")
+    seen = [await any_store.keys.revision()]
+    await any_store.keys.add(key)
+    seen.append(await any_store.keys.revision())
+    await any_store.keys.replace(key.api_key, replace(key, note="changed"))
+    seen.append(await any_store.keys.revision())
+    assert seen == sorted(set(seen))
+
+    with pytest.raises(InvalidParameter):
+        await any_store.keys.add(make_key("team"))
+    with pytest.raises(InvalidParameter):
+        await any_store.keys.replace("absent", make_key("other"))
+    await any_store.keys.all()
+    assert seen[-1] == await any_store.keys.revision()
+
+
+async def test_rows_come_newest_first(any_store, make_row):
+    """Rows come newest first, at most as many as asked for."""
+    rows = [make_row() for _ in range(5)]
+    await any_store.usage.add(rows[:3])
+    await any_store.usage.add(rows[3:])
+    assert tuple(reversed(rows)) == await any_store.usage.rows()
+    assert (rows[4], rows[3]) == await any_store.usage.rows(limit=2)
+
+
+async def test_rows_of_a_time_span(any_store, make_row):
+    """A span of time has its start and lacks its end, to the microsecond."""
+    moment = datetime(2026, 11, 21, 12, 0, 0, 1, tzinfo=UTC)
+    step = timedelta(microseconds=1)
+    before, first, last, after = (make_row(started_at=moment + step * n) for n in (-1, 0, 1, 2))
+    await any_store.usage.add([before, first, last, after])
+    span = {"since": moment, "until": moment + 2 * step}
+    assert (last, first) == await any_store.usage.rows(**span)
+    assert [2] == [total.requests for total in await any_store.usage.totals(by="model", **span)]
+    assert () == await any_store.usage.rows(since=moment, until=moment)
+
+
+async def test_same_row_is_kept_once(any_store, make_row):
+    """A row that is sent again, in the same batch or later, is kept once and as it was first."""
+    row, other = make_row(), make_row()
+    changed = replace(row, cost=Decimal(99), outcome="failed")
+    await any_store.usage.add([row, changed])
+    await any_store.usage.add([changed, other])
+    assert (other, row) == await any_store.usage.rows()
+
+
+async def test_no_rows_is_no_work(any_store):
+    """Adding nothing is allowed, and an empty store has no totals."""
+    await any_store.usage.add([])
+    assert () == await any_store.usage.rows()
+    assert () == await any_store.usage.totals(by="day")
+
+
+@pytest.mark.parametrize("by", ["key", "model", "provider", "day", "outcome"])
+async def test_totals_add_up(any_store, make_row, by):
+    """Totals are the same as summing the rows one by one, for every grouping, currency by currency."""
+    midnight = datetime(2026, 11, 22, tzinfo=UTC)
+    rows = [
+        make_row(),
+        make_row(cost=Decimal("0.000000001"), completion_tokens=0),
+        make_row(currency="USD", cost=Decimal("1.5"), key="ffff", started_at=midnight),
+        make_row(
+            currency=None,
+            cost=None,
+            price_since=None,
+            model="unknown",
+            provider="",
+            outcome="refused",
+            error="UnknownModel",
+            prompt_tokens=0,
+            completion_tokens=0,
+            started_at=midnight - timedelta(microseconds=1),
+        ),
+        make_row(outcome="cancelled", model="ERNIE-Bot-4", provider="qianfan"),
+        make_row(outcome="failed", model="文心一言", error="RateLimited", attempts=3),
+    ]
+    await any_store.usage.add(rows)
+    assert total_up(rows, by=by) == await any_store.usage.totals(by=by)
+
+
+async def test_revoked_key_stays_revoked(any_store, make_key):
+    """A change that was prepared before a revocation does not undo it."""
+    key = make_key("team")
+    revoked = datetime(2026, 11, 21, tzinfo=UTC)
+    await any_store.keys.add(key)
+    await any_store.keys.replace(key.api_key, replace(key, revoked_at=revoked))
+    await any_store.keys.replace(key.api_key, replace(key, sealed_secret=b"rotated"))
+    (kept,) = await any_store.keys.all()
+    assert (revoked, b"rotated") == (kept.revoked_at, kept.sealed_secret)
+
+
+async def test_renaming_to_a_live_name_is_refused(any_store, make_key):
+    """A key cannot take the name of another live key, and the refusal changes nothing."""
+    first, second = make_key("first"), make_key("second")
+    await any_store.keys.add(first)
+    await any_store.keys.add(second)
+    revision = await any_store.keys.revision()
+    with pytest.raises(InvalidParameter):
+        await any_store.keys.replace(second.api_key, replace(second, name="first"))
+    assert (first, second) == await any_store.keys.all()
+    assert revision == await any_store.keys.revision()
+
+
+async def test_same_public_half_is_refused(any_store, make_key):
+    """Two keys never share their public half."""
+    key = make_key("first")
+    await any_store.keys.add(key)
+    with pytest.raises(InvalidParameter):
+        await any_store.keys.add(replace(key, name="second"))
+    assert (key,) == await any_store.keys.all()
