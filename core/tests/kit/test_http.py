@@ -8,7 +8,7 @@ import ssl
 import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
@@ -77,6 +77,7 @@ async def opened(
             classify_by({"fast": RateLimited}),
             headers={"X-Own": "yes"},
             max_body_bytes=max_body_bytes,
+            secrets=("half-of-it",),
         )
 
 
@@ -288,7 +289,7 @@ async def test_a_body_without_end_is_refused(vendor: ScriptedVendor) -> None:
 
 
 def tokens(clock: FakeClock, *, counted: list[str]) -> TokenManager:
-    """A manager that issues t1, t2, …"""
+    """A manager that issues token-1, token-2 and so on."""
 
     def issue(now: Any) -> Token:
         counted.append(f"token-{len(counted) + 1}")
@@ -373,9 +374,9 @@ async def test_a_token_may_travel_in_the_query(vendor: ScriptedVendor) -> None:
 
 async def test_no_secret_is_shown(vendor: ScriptedVendor) -> None:
     """Echoed keys vanish from errors, and reprs hold none."""
-    error = await error_of(
-        vendor, json_answer({"error": {"message": f"bad key {KEY}", "code": KEY}}, status=403)
-    )
+    body = {"error": {"message": f"bad key {KEY} half-of-it", "code": KEY}}
+    error = await error_of(vendor, json_answer(body, status=403))
+    assert error.vendor_message == "bad key *** ***"
     async with opened(vendor.base_url) as http:
         assert KEY not in told(error) + repr(http) + repr(http.post("/chat", b"")) + repr(
             http.authoriser
@@ -415,8 +416,18 @@ async def test_no_more_connections_than_allowed(vendor: ScriptedVendor) -> None:
 )
 async def test_a_wrong_base_url_is_told_at_once(base_url: str) -> None:
     """What cannot be an address is refused when the provider opens, without repeating it."""
-    with pytest.raises(SettingsError, match="providers.acme"):
+    with pytest.raises(SettingsError, match=r"providers\.acme"):
         async with opened(base_url):
+            pass
+
+
+async def test_a_proxy_is_used_where_the_settings_name_one(vendor: ScriptedVendor) -> None:
+    """The request goes to the proxy, in full; a wrong address of one is told at once."""
+    async with opened("http://vendor.invalid/v1", proxy=vendor.base_url) as http:
+        await http.post_json("/chat", b"{}")
+    assert vendor.requests[0].target == "http://vendor.invalid/v1/chat"
+    with pytest.raises(SettingsError, match="'proxy'"):
+        async with opened(vendor.base_url, proxy="127.0.0.1:8080"):
             pass
 
 
@@ -472,23 +483,21 @@ async def _tls_server(folder: Any) -> AsyncIterator[tuple[int, bytearray]]:
 
 
 def _certificate(folder: Any) -> tuple[str, str]:
-    import datetime
-
     x509 = pytest.importorskip("cryptography.x509", reason="cryptography makes the certificate")
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = datetime.now(UTC)
     made = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
         .sign(key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM

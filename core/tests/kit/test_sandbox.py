@@ -470,7 +470,9 @@ class House:
     async def row_when(self, *, under_way: int) -> dict[str, Any]:
         """What was served, as soon as so many answers are under way; a second is the longest wait."""
         async with asyncio.timeout(1):
-            while sum(row.open for row in self.desk.served.rows()) != under_way:  # a page tells no event
+            while (
+                sum(row.open for row in self.desk.served.rows()) != under_way
+            ):  # a page tells no event
                 await asyncio.sleep(0.005)
         return await self.row()
 

@@ -26,6 +26,9 @@ Words per automaton. The engine builds most of one with the interpreter locked (
 it. Each costs a text of 300 characters two or three microseconds.
 """
 
+NO_WORD: Final = -1
+"""The verdict on a match that is not a word."""
+
 _BUCKET = 512
 _DEEPEST = 8
 _END = INVISIBLE + INVISIBLE
@@ -70,17 +73,17 @@ class Shard:
         self.longest = 0
         for entry in entries:
             number = numbers.setdefault(entry.skeleton, len(self._words))
+            variants = self.variants.get(number, ())
             if number == len(self._words):
                 self._sources.append(entry.source)
                 self._words.append(entry.word)
                 self.longest = max(self.longest, len(entry.skeleton))
-                if entry.shape is not None:
-                    self.variants[number] = (entry,)
-            elif number in self.variants:
-                self.variants[number] += (entry,)
-            elif entry.shape is not None:
-                first = Entry(entry.skeleton, None, self._sources[number], self._words[number])
-                self.variants[number] = (first, entry)
+            elif entry.shape is not None and not variants:
+                source, word = self.entry(number)
+                variants = (Entry(entry.skeleton, None, source, word),)
+            if variants or entry.shape is not None:
+                # The more is written, the more must be there: those are tried first.
+                self.variants[number] = tuple(sorted((*variants, entry), key=_written))
         self._overlapping = overlapping
         self._automaton = AhoCorasick(
             numbers,
@@ -96,6 +99,10 @@ class Shard:
     def entry(self, number: int) -> tuple[WordList, str]:
         """The list and the word that a pattern stands for."""
         return self._sources[number], self._words[number]
+
+
+def _written(entry: Entry) -> int:
+    return -sum(entry.shape.runs) if entry.shape is not None else -len(entry.skeleton)
 
 
 class Tier:
@@ -162,18 +169,19 @@ class Tier:
         return size, word
 
     def choose(
-        self, skeleton: str, low: int, high: int, judge: Callable[[Shard, Match], bool | None]
+        self, skeleton: str, low: int, high: int, judge: Callable[[Shard, Match], int | None]
     ) -> int:
         """
         Go through the matches that start in `low <= start < high`, in order, and take those that are words.
 
-        None that is taken overlaps another.
+        None that is taken overlaps another, unless `judge` says so.
 
         Args:
             skeleton: the symbols.
             low: nothing is taken that starts before it.
             high: what starts here or later is left for another time.
-            judge: whether a match is a word, and so is taken; None if that cannot be told yet, which ends the search.
+            judge: from where to go on after a match that is a word, and so is taken; `NO_WORD` after one that is not; None
+                if that cannot be told yet, which ends the search.
 
         Returns:
             The place from which to go on another time.
@@ -200,8 +208,8 @@ class Tier:
                 verdict = judge(shard, (pattern, start, -minus_end))
                 if verdict is None:
                     return start
-                if verdict:
-                    low = again = -minus_end
+                if verdict != NO_WORD:
+                    low = again = verdict
                 elif -minus_end - start > 1:
                     # Not this word, but a shorter one may start here.
                     shorter = shard.find(skeleton[start : -minus_end - 1])

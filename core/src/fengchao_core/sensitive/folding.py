@@ -117,8 +117,9 @@ class Folded:
         if self.is_plain:
             return start, end
         at, aligned = self.at, self.aligned
-        high = limit = at[end - 1] + 1
-        while high < len(aligned) and aligned[high] in ATTACHED and high < limit + gap:
+        high = at[end - 1] + 1
+        limit = min(high + gap, len(aligned))
+        while high < limit and aligned[high] in ATTACHED:
             high += 1
         return at[start], high
 

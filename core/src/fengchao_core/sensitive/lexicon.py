@@ -97,8 +97,9 @@ class Lexicon:
         """
         Every sensitive word of a text, by place.
 
-        Hits of one action do not overlap: reading on from the last, the one that starts first and, of those, the longest.
-        Hits of different actions may, so that a word that is only recorded never hides one that is blocked.
+        Of one action: reading on from the last, the hit that starts first and, of those, the longest. They do not overlap,
+        but two may share a character that is written several times. Hits of different actions may overlap, so that a word
+        that is only recorded never hides one that is blocked.
 
         Some ten thousand characters take less than a millisecond; call it in a thread for longer texts.
         """

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import NamedTuple
 
-from fengchao_core.sensitive.automaton import Entry, Match, Shard, Tier
+from fengchao_core.sensitive.automaton import NO_WORD, Entry, Match, Shard, Tier
 from fengchao_core.sensitive.characters import STOP
 from fengchao_core.sensitive.folding import ATTACHED, VOICEABLE, Folded, Folder
-from fengchao_core.sensitive.shape import ONCE
+from fengchao_core.sensitive.shape import EXACT, ONCE, Fit
 from fengchao_core.sensitive.words import Action, WordList
 
 _GLANCE = 12
@@ -163,68 +163,63 @@ class Scan:
             low = bisect_left(folded.at, low)
         return low, longer
 
-    def _judge(self, shard: Shard, match: Match) -> bool | None:
-        """Whether a match is a hit, which then is told; None if the rest of the text decides it."""
+    def _judge(self, shard: Shard, match: Match) -> int | None:
+        """Whether a match is a hit, which then is told: see `Tier.choose`."""
         number, start, end = match
         folded = self._folded
         low, high = folded.span(start, end, self._gap)
-        variants = shard.variants.get(number)
         source, word = shard.entry(number)
-        if variants is not None or high - low != end - start:
-            entry = self._variant(variants or (Entry("", None, source, word),), match, low, high)
+        after = end
+        if number in shard.variants or high - low != end - start:
+            variants = shard.variants.get(number) or (Entry("", None, source, word),)
+            entry, fit = self._fit(variants, match, folded.aligned[low:high])
             if entry is None:
-                return False
+                return NO_WORD
             source, word = entry.source, entry.word
-        if not folded.is_plain and not folded.is_whole(low, high):
-            return False
+            low, high = low + fit.front, high - fit.back
+            if fit.shared and end - start > 1:
+                after = end - 1
+        if not folded.is_whole(low, high):
+            return NO_WORD
         allow = self._reading.allow
         if allow is not None:
             if self._excuses is None:
                 self._excuses = self._find_excuses(allow)
             if self._excuses.cover(low, high):
-                return False
+                return NO_WORD
             if start >= self._excuses.open:
                 return None
         base = self._base
-        self._found.append(
-            Found(
-                base + folded.origin(low),
-                base + folded.origin(high - 1) + 1,
-                self._action,
-                source,
-                word,
-            )
-        )
-        return True
+        first, last = folded.origin(low), folded.origin(high - 1)
+        self._found.append(Found(base + first, base + last + 1, self._action, source, word))
+        return after
 
-    def _variant(
-        self, variants: tuple[Entry, ...], match: Match, low: int, high: int
-    ) -> Entry | None:
-        """The first of the words that share a skeleton which a match really is."""
+    def _fit(
+        self, variants: tuple[Entry, ...], match: Match, stretch: str, *, strict: bool = False
+    ) -> tuple[Entry | None, Fit]:
+        """The first of the words that share a skeleton which a match really is, and how."""
         _, start, end = match
-        folded = self._folded
-        stretch = folded.aligned[low:high]
         for entry in variants:
             shape = entry.shape or ONCE[end - start]
-            if shape.fits(stretch, self._gap) and (
-                not shape.spelled or folded.characters(start, end) > shape.spelled
+            fit = shape.fit(stretch, self._gap, strict=strict)
+            if fit is not None and (
+                not shape.spelled or self._folded.characters(start, end) > shape.spelled
             ):
-                return entry
-        return None
+                return entry, fit
+        return None, EXACT
 
     def _find_excuses(self, allow: Tier) -> _Excuses:
         folded = self._folded
         spans = []
         for shard in allow.shards:
-            for number, start, end in shard.find(folded.skeleton):
+            for match in shard.find(folded.skeleton):
+                number, start, end = match
                 low, high = folded.span(start, end, self._gap)
-                stretch = folded.aligned[low:high]
-                shapes = [entry.shape for entry in shard.variants.get(number, ())] or [None]
-                if any(
-                    (shape or ONCE[end - start]).fits(stretch, self._gap, strict=True)
-                    for shape in shapes
-                ):
-                    spans.append((low, high))
+                source, word = shard.entry(number)
+                variants = shard.variants.get(number) or (Entry("", None, source, word),)
+                entry, fit = self._fit(variants, match, folded.aligned[low:high], strict=True)
+                if entry is not None:
+                    spans.append((low + fit.front, high - fit.back))
         low, longer = self._open
         return _Excuses(spans, allow.grows_from(folded.skeleton, low, longer=longer))
 

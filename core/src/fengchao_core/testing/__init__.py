@@ -21,13 +21,8 @@ if not all(map(find_spec, ("hypothesis", "pytest", "pytest_asyncio"))):
 
 from fengchao_core.testing import strategies
 from fengchao_core.testing.clock import FakeClock
-from fengchao_core.testing.contract import (
-    TEXT,
-    ErrorCase,
-    ProviderContract,
-    chat_body,
-    chat_frames,
-)
+from fengchao_core.testing.contract import ProviderContract
+from fengchao_core.testing.dialect import chat_body, chat_frames
 from fengchao_core.testing.opening import (
     answer_of,
     deltas_of,
@@ -35,6 +30,7 @@ from fengchao_core.testing.opening import (
     open_sandboxed,
     run_app,
 )
+from fengchao_core.testing.terms import TEXT, ContractTerms, ErrorCase
 from fengchao_core.testing.vendor import (
     Answer,
     Do,
@@ -49,6 +45,7 @@ from fengchao_core.testing.vendor import (
 __all__ = [
     "TEXT",
     "Answer",
+    "ContractTerms",
     "Do",
     "ErrorCase",
     "FakeClock",

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from dataclasses import replace
 
-import orjson
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -22,9 +20,9 @@ from hypothesis import strategies as st
 
 from fengchao_core.errors import ProviderError, ProviderProtocolError, ProviderUnavailable
 from fengchao_core.fold import Fold
-from fengchao_core.provider import Provider, ProviderSpec
 from fengchao_core.testing.opening import answer_of, deltas_of, open_provider
 from fengchao_core.testing.strategies import chunkings
+from fengchao_core.testing.terms import LONGEST_S, TEXT, ContractTerms
 from fengchao_core.testing.vendor import (
     Answer,
     Do,
@@ -32,50 +30,15 @@ from fengchao_core.testing.vendor import (
     ScriptedVendor,
     Step,
     json_answer,
-    sse_answer,
 )
-from fengchao_core.types import ChatParams, ChatRequest, Delta, Message, Usage
-
-TEXT = '你好，世界！👩‍👩‍👧‍👦 é \u2028 {{query}} data: [DONE] 𠮷 "end"'
-"""What the vendor says in most tests: nothing in it may get lost or be taken for something else."""
-
-_LONGEST_S = 20
-_HANG_UP_S = 1
+from fengchao_core.types import Delta
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorCase:
+class ProviderContract(ContractTerms):
     """
-    An answer that is an error, and what must become of it.
+    The contract. A subclass names `spec`, `errors` and `secrets`, and writes `settings`, `frames` and `whole`.
 
-    Attributes:
-        kind: the class itself, not one of its parents.
-        vendor_code: what the error's `vendor_code` must be; None: anything.
-        retry_after: what the error's `retry_after` must be; None: anything.
-    """
-
-    status: int
-    body: bytes
-    kind: type[ProviderError]
-    vendor_code: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    retry_after: float | None = None
-
-
-class ProviderContract:
-    """
-    The contract. A subclass names `spec`, `errors` and `secrets` and writes `settings`, `frames` and `whole`.
-
-    Attributes:
-        spec: the plugin's description.
-        usage: what `frames` and `whole` say was used.
-        errors: one case for each row of the plugin's error table that its vendor documents.
-        error_frame: an event in the middle of a stream that means an error, and its class; None: the vendor has none.
-        malformed_frame: an event that nobody can read.
-        secrets: the secret values in `settings`; they may show nowhere.
-        model: the vendor's name of a model.
-        splits_bytes: whether answers are a stream of bytes that can be cut anywhere (not so over WebSocket).
-        reuses_connections: whether one connection serves several calls.
+    The other attributes are told at `ContractTerms`.
 
     Example:
         ```python
@@ -95,72 +58,10 @@ class ProviderContract:
         ```
     """
 
-    spec: ClassVar[ProviderSpec]
-    usage: ClassVar[Usage] = Usage(prompt_tokens=9, completion_tokens=4)
-    errors: ClassVar[Sequence[ErrorCase]] = ()
-    error_frame: ClassVar[tuple[bytes, type[ProviderError]] | None] = None
-    malformed_frame: ClassVar[bytes] = b'data: {"choices": [}\n\n'
-    secrets: ClassVar[Sequence[str]] = ()
-    model: ClassVar[str] = "a-model"
-    splits_bytes: ClassVar[bool] = True
-    reuses_connections: ClassVar[bool] = True
-
-    # What a plugin tells.
-
-    def settings(self, base_url: str) -> Mapping[str, object]:
-        """The provider's settings that reach a vendor at `base_url`, secrets included."""
-        raise NotImplementedError
-
-    def frames(self, text: str) -> Sequence[bytes]:
-        """
-        The events of a stream that says `text`, each as its bytes on the wire, whatever ends the stream included.
-
-        The text must be spread over two events or more, and the end must carry `usage`.
-        """
-        raise NotImplementedError
-
-    def whole(self, text: str) -> bytes:
-        """The body of a whole answer that says `text` and used `usage`."""
-        raise NotImplementedError
-
-    # What a plugin may tell otherwise.
-
-    def request(self, text: str = "你好", *, stream: bool, **params: Any) -> ChatRequest:
-        """A request that the vendor would take."""
-        return ChatRequest(
-            model=self.model,
-            messages=(Message("user", text),),
-            params=ChatParams(**params),
-            stream=stream,
-            request_id="00000000-0000-4000-8000-000000000000",
-        )
-
-    def stream_answer(self, *steps: Step) -> Answer:
-        """An answer that streams."""
-        return sse_answer(*steps)
-
-    def whole_answer(self, body: bytes) -> Answer:
-        """An answer in one piece."""
-        return json_answer(body)
-
-    def error_body(self, message: str) -> bytes:
-        """The body of an error with any code and this message."""
-        return orjson.dumps({"error": {"code": "contract", "message": message}})
-
-    def sent_parameters(self, received: Received) -> Mapping[str, object]:
-        """Where vendor-only parameters arrive: the top level of the body."""
-        body: Mapping[str, object] = received.json()
-        return body
-
-    def prepare(self, vendor: ScriptedVendor) -> None:
-        """Script what the provider asks besides the chat itself (a token endpoint, say)."""
-
-    # The contract.
-
     @pytest.mark.asyncio
     async def test_stream_gives_the_text_in_order_and_one_end(self) -> None:
         """The deltas of a stream join to the text, exactly one ends it, and only usage may follow."""
-        deltas = await self._stream_of(self.frames(TEXT))
+        deltas = await self.stream_of(self.frames(TEXT))
         ends = [at for at, delta in enumerate(deltas) if delta.finish_reason is not None]
         assert "".join(delta.text for delta in deltas) == TEXT
         assert len(ends) == 1, "exactly one delta ends a choice"
@@ -170,7 +71,7 @@ class ProviderContract:
     @pytest.mark.asyncio
     async def test_stream_and_whole_answer_are_the_same(self) -> None:
         """Folding the stream gives what the whole answer gives: choices and usage, as the vendor counted it."""
-        async with self._vendor() as vendor, self._provider(vendor) as provider:
+        async with self.vendor() as vendor, self.provider(vendor) as provider:
             vendor.answers(
                 self.stream_answer(*self.frames(TEXT)), self.whole_answer(self.whole(TEXT))
             )
@@ -185,7 +86,7 @@ class ProviderContract:
         """Each documented error becomes exactly its class, with the vendor's code, whole and streamed."""
         for case in self.errors:
             for stream in (True, False):
-                error = await self._error_of(
+                error = await self.error_of(
                     json_answer(case.body, status=case.status, headers=case.headers), stream=stream
                 )
                 told = f"{case.status} {case.body!r}"
@@ -203,7 +104,7 @@ class ProviderContract:
             pytest.skip("this vendor sends no errors within a stream")
         frame, kind = self.error_frame
         answer = self.stream_answer(*self.frames(TEXT)[:2], frame)
-        assert kind is type(await self._error_of(answer, stream=True))
+        assert kind is type(await self.error_of(answer, stream=True))
 
     @pytest.mark.asyncio
     async def test_a_cut_connection_is_unavailable(self) -> None:
@@ -218,7 +119,7 @@ class ProviderContract:
             (False, Answer((Do.CUT,))),
             (False, Answer((body[: len(body) // 2], Do.CUT), headers=head)),
         ):
-            error = await self._error_of(answer, stream=stream)
+            error = await self.error_of(answer, stream=stream)
             assert isinstance(error, ProviderUnavailable), repr(error)
 
     @pytest.mark.asyncio
@@ -242,7 +143,7 @@ class ProviderContract:
             (*frames[:2], frames[2][: len(frames[2]) // 2]),
             (frames[0], frames[1].rstrip()[:-1]),
         ):
-            error = await self._error_of(self.stream_answer(*steps), stream=True)
+            error = await self.error_of(self.stream_answer(*steps), stream=True)
             assert isinstance(error, ProviderProtocolError | ProviderUnavailable), repr(error)
 
     @pytest.mark.asyncio
@@ -262,20 +163,20 @@ class ProviderContract:
         nonsense = (b"", b"null", b"[]", b"{}", b'"text"', body[: len(body) // 2], b"\xff\xfe")
         cases += [(False, self.whole_answer(each)) for each in nonsense]
         for stream, answer in cases:
-            error = await self._error_of(answer, stream=stream)
+            error = await self.error_of(answer, stream=stream)
             assert isinstance(error, ProviderProtocolError), f"{answer!r} became {error!r}"
 
     @pytest.mark.asyncio
     async def test_closing_the_stream_closes_the_connection(self) -> None:
         """Closing the generator early closes the vendor's connection within a second; the next call works."""
-        async with self._vendor() as vendor, self._provider(vendor) as provider:
+        async with self.vendor() as vendor, self.provider(vendor) as provider:
             vendor.answers(
                 self.stream_answer(*self.frames(TEXT)[:2], Do.HANG),
                 self.stream_answer(*self.frames(TEXT)),
             )
             async with aclosing(provider.stream(self.request(stream=True))) as batches:
                 await anext(batches)
-            await self._closed(vendor, 1)
+            await self.closed(vendor, 1)
             assert _text(await deltas_of(provider, self.request(stream=True))) == TEXT
 
     @pytest.mark.asyncio
@@ -287,17 +188,17 @@ class ProviderContract:
             (True, self.stream_answer(*self.frames(TEXT)[:2], Do.HANG)),
             (False, Answer((Do.HANG,))),
         )
-        async with self._vendor() as vendor, self._provider(vendor) as provider:
+        async with self.vendor() as vendor, self.provider(vendor) as provider:
             for stream, answer in scripts:
                 vendor.answers(answer)
                 before = len(vendor.requests_to())
                 call = asyncio.ensure_future(deltas_of(provider, self.request(stream=stream)))
-                await self._chat_request(vendor, before + 1)
+                await self.chat_request(vendor, before + 1)
                 await asyncio.sleep(0)
                 call.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await call
-                await self._closed(vendor, before + 1)
+                await self.closed(vendor, before + 1)
             vendor.answers(self.whole_answer(self.whole(TEXT)))
             assert _text(await deltas_of(provider, self.request(stream=False))) == TEXT
 
@@ -307,9 +208,9 @@ class ProviderContract:
         if not self.splits_bytes:
             pytest.skip("this vendor's answers do not come as a stream of bytes")
         whole = b"".join(self.frames(TEXT))
-        expected = await self._stream_of(self.frames(TEXT))
-        assert expected == await self._stream_of([bytes([byte]) for byte in whole])
-        assert expected == await self._stream_of([whole])
+        expected = await self.stream_of(self.frames(TEXT))
+        assert expected == await self.stream_of([bytes([byte]) for byte in whole])
+        assert expected == await self.stream_of([whole])
 
     @pytest.mark.asyncio
     @hypothesis_settings(
@@ -323,8 +224,8 @@ class ProviderContract:
         if not self.splits_bytes:
             pytest.skip("this vendor's answers do not come as a stream of bytes")
         chunks = data.draw(chunkings(b"".join(self.frames(TEXT))))
-        expected = await self._stream_of(self.frames(TEXT))
-        assert expected == await self._stream_of([chunk for chunk in chunks if chunk])
+        expected = await self.stream_of(self.frames(TEXT))
+        assert expected == await self.stream_of([chunk for chunk in chunks if chunk])
 
     @pytest.mark.asyncio
     async def test_twenty_streams_do_not_mix(self) -> None:
@@ -335,12 +236,12 @@ class ProviderContract:
         def own_text(received: Received) -> Sequence[Step]:
             if len(vendor.requests_to()) >= count:
                 all_here.set()
-            frames = self.frames(self._marked(received) * 3)
+            frames = self.frames(self.marked(received) * 3)
             return (frames[0], frames[1], all_here, *frames[2:])
 
-        async with self._vendor() as vendor, self._provider(vendor) as provider:
+        async with self.vendor() as vendor, self.provider(vendor) as provider:
             vendor.answers(self.stream_answer(own_text))
-            async with asyncio.timeout(_LONGEST_S), asyncio.TaskGroup() as group:
+            async with asyncio.timeout(LONGEST_S), asyncio.TaskGroup() as group:
                 tasks = {
                     f"«{number}号»": group.create_task(
                         deltas_of(provider, self.request(f"«{number}号»", stream=True))
@@ -355,7 +256,7 @@ class ProviderContract:
         """After an answer was read to its end, the next call goes over the same connection."""
         if not self.reuses_connections:
             pytest.skip("this vendor takes one call for each connection")
-        async with self._vendor() as vendor, self._provider(vendor) as provider:
+        async with self.vendor() as vendor, self.provider(vendor) as provider:
             vendor.answers(
                 self.stream_answer(*self.frames(TEXT)), self.whole_answer(self.whole(TEXT))
             )
@@ -368,10 +269,10 @@ class ProviderContract:
     async def test_vendor_only_parameters_are_passed_on(self) -> None:
         """Parameters in `extra` reach the vendor untouched."""
         extra = {"contract_knob": {"数": [1, 2.5, None, True]}}
-        async with self._vendor() as vendor, self._provider(vendor) as provider:
+        async with self.vendor() as vendor, self.provider(vendor) as provider:
             vendor.answers(self.whole_answer(self.whole(TEXT)))
             await deltas_of(provider, self.request(stream=False, extra=extra))
-            sent = self.sent_parameters(await self._chat_request(vendor, 1))
+            sent = self.sent_parameters(await self.chat_request(vendor, 1))
         assert extra["contract_knob"] == sent.get("contract_knob")
 
     @pytest.mark.asyncio
@@ -393,7 +294,7 @@ class ProviderContract:
             seen = " ".join([*self.secrets, *received.headers.values(), received.target])
             return json_answer(self.error_body(f"who are you? {seen}"), status=401)
 
-        async with self._vendor() as vendor, self._provider(vendor) as provider:
+        async with self.vendor() as vendor, self.provider(vendor) as provider:
             told += [repr(provider), str(provider)]
             for answer in (echo, Answer((Do.CUT,)), json_answer(b"<html>", status=502)):
                 vendor.answers(answer)
@@ -409,95 +310,6 @@ class ProviderContract:
         everything = "\n".join(told)
         for secret in (*self.secrets, *echoed):
             assert secret not in everything, "a secret is shown"
-
-    # Helpers.
-
-    def _vendor(self) -> _PreparedVendor:
-        return _PreparedVendor(self)
-
-    def _provider(self, vendor: ScriptedVendor) -> Any:
-        return open_provider(self.spec, self.settings(vendor.base_url))
-
-    async def _stream_of(self, steps: Sequence[Step]) -> list[Delta]:
-        async with self._vendor() as vendor, self._provider(vendor) as provider:
-            vendor.answers(self.stream_answer(*steps))
-            return await self._in_time(provider, stream=True)
-
-    async def _error_of(self, answer: Answer, *, stream: bool) -> ProviderError:
-        async with self._vendor() as vendor, self._provider(vendor) as provider:
-            vendor.answers(answer)
-            with pytest.raises(ProviderError) as caught:
-                await self._in_time(provider, stream=stream)
-        return caught.value
-
-    async def _in_time(self, provider: Provider, *, stream: bool) -> list[Delta]:
-        async with asyncio.timeout(_LONGEST_S):
-            return await deltas_of(provider, self.request(stream=stream))
-
-    async def _chat_request(self, vendor: ScriptedVendor, number: int) -> Received:
-        async with asyncio.timeout(_LONGEST_S):
-            return await vendor.request(number)
-
-    async def _closed(self, vendor: ScriptedVendor, number: int) -> None:
-        received = await self._chat_request(vendor, number)
-        async with asyncio.timeout(_HANG_UP_S):
-            await received.closed_by_client.wait()
-
-    def _marked(self, received: Received) -> str:
-        sent = received.body.decode() + "".join(str(message) for message in received.messages)
-        return "«" + sent.partition("«")[2].partition("»")[0] + "»"
-
-
-class _PreparedVendor(ScriptedVendor):
-    """A vendor with what the plugin scripts besides the chat."""
-
-    def __init__(self, contract: ProviderContract) -> None:
-        super().__init__()
-        contract.prepare(self)
-
-
-def chat_frames(text: str, usage: Usage, *, piece: int = 2) -> list[bytes]:
-    """The events of a stream in the chat-completions dialect: one role, pieces of text, an end, the usage, `[DONE]`."""
-    head: dict[str, object] = {
-        "id": "c-1",
-        "object": "chat.completion.chunk",
-        "created": 1,
-        "model": "a-model",
-    }
-
-    def event(delta: Mapping[str, object], finish: str | None = None) -> dict[str, object]:
-        return {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
-
-    events = [
-        event({"role": "assistant", "content": ""}),
-        *(event({"content": text[at : at + piece]}) for at in range(0, len(text), piece)),
-        event({}, "stop"),
-        {**head, "choices": [], "usage": _usage_body(usage)},
-    ]
-    return [*(b"data: " + orjson.dumps(each) + b"\n\n" for each in events), b"data: [DONE]\n\n"]
-
-
-def chat_body(text: str, usage: Usage) -> bytes:
-    """A whole answer in the chat-completions dialect."""
-    message = {"role": "assistant", "content": text}
-    return orjson.dumps(
-        {
-            "id": "c-1",
-            "object": "chat.completion",
-            "created": 1,
-            "model": "a-model",
-            "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-            "usage": _usage_body(usage),
-        }
-    )
-
-
-def _usage_body(usage: Usage) -> dict[str, object]:
-    return {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "total_tokens": usage.total_tokens,
-    }
 
 
 def _text(deltas: Sequence[Delta]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 MAX_ERROR_BYTES = 64 * 1024
 
 _TAIL_S = 0.5
+_ERROR_BODY_S = 5.0
 _FAILURES = (ClientError, HttpProcessingError, OSError)  # a TimeoutError is an OSError
 
 
@@ -164,7 +166,10 @@ class Exchange:
                     status=self.status,
                 )
             )
-        body = await self._read(MAX_ERROR_BYTES, strict=False)
+        body = b""
+        with suppress(TimeoutError):  # the status is known, and says enough
+            async with asyncio.timeout(_ERROR_BODY_S):
+                body = await self._read(MAX_ERROR_BYTES, strict=False)
         return self._http.classify(self.status, self.headers, body)
 
     async def _read(self, limit: int, *, strict: bool) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from aiohttp import ClientSession, ClientTimeout, ConnectionTimeoutError
@@ -39,9 +39,10 @@ class VendorHttp:
         base_url: instead of the settings' own, for vendors with several addresses.
         headers: sent with every request.
         max_body_bytes: the longest body that is not a stream.
+        secrets: further values to keep in: halves of a key, say.
 
     Raises:
-        SettingsError: the base URL is not an absolute http(s) URL.
+        SettingsError: the base URL or the proxy is not an absolute http(s) URL.
     """
 
     def __init__(
@@ -54,20 +55,25 @@ class VendorHttp:
         base_url: str | None = None,
         headers: Mapping[str, str] | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
+        secrets: Iterable[str] = (),
     ) -> None:
         self.name = context.name
         self.clock = context.clock
         self.authoriser = authoriser
         self.max_body_bytes = max_body_bytes
         self.connect_s = context.limits.connect_s
+        # Name look-up and the wait for a free connection of the pool are not counted: they pass the limit on the first
+        # delta instead, so that a full pool is not taken for a vendor that is down.
         self.timeout = ClientTimeout(total=None, sock_connect=context.limits.connect_s)
-        self.proxy = URL(settings.proxy) if settings.proxy else None
+        self.proxy = _proxy(context.name, settings.proxy)
         self._base = _base(context.name, base_url or settings.base_url)
+        self._prefix = str(self._base.with_query(None)).rstrip("/")
+        self._suffix = f"?{self._base.raw_query_string}" if self._base.raw_query_string else ""
         self._sessions = context.sessions
         self._max_connections = settings.max_connections
         self._session: ClientSession | None = None
         self._classify = classify
-        own = secrets_of(settings)
+        own = (*secrets_of(settings), *secrets)
         self._redactor = Redactor(lambda: (*own, *authoriser.secrets()))
         self._headers = {"Accept": "application/json", **(headers or {})}
         self._json_headers = {**self._headers, "Content-Type": "application/json"}
@@ -89,9 +95,7 @@ class VendorHttp:
 
     def url(self, path: str) -> URL:
         """The base URL with a path (already percent-encoded, `/` first) appended; a query of the base URL stays."""
-        return self._base.with_path(
-            self._base.raw_path.rstrip("/") + path, encoded=True, keep_query=True
-        )
+        return URL(self._prefix + path + self._suffix, encoded=True)
 
     def post(self, path: str, body: bytes) -> Exchange:
         """An exchange that posts JSON; the path should be one of few, since its URL is kept."""
@@ -177,13 +181,30 @@ class VendorHttp:
 
 
 def _base(name: str, base_url: str) -> URL:
-    try:
-        url = URL(base_url)
-    except ValueError:
-        url = URL()
-    if url.scheme not in ("http", "https") or not url.host or url.user is not None:
+    url = _http_url(base_url)
+    if url is None or url.user is not None:
         raise SettingsError(
             f"provider '{name}': 'base_url' is not an http(s) URL with a host and without credentials; "
             f"expected something like https://api.example.com/v1 under [providers.{name}]"
         )
+    return url.with_fragment(None)
+
+
+def _proxy(name: str, proxy: str | None) -> URL | None:
+    if not proxy:
+        return None
+    url = _http_url(proxy)
+    if url is None:
+        raise SettingsError(
+            f"provider '{name}': 'proxy' is not an http(s) URL with a host; "
+            f"expected something like http://127.0.0.1:8080 under [providers.{name}]"
+        )
     return url
+
+
+def _http_url(text: str) -> URL | None:
+    try:
+        url = URL(text)
+    except ValueError:
+        return None
+    return url if url.scheme in ("http", "https") and url.host else None

@@ -208,15 +208,22 @@ class Decoder:
             if message or logprobs:
                 self._say(message, logprobs, choice, index, deltas)
         if reason := wire.get("finish_reason"):
-            finish = self._dialect.finish.get(reason) if isinstance(reason, str) else None
-            if finish is None:
-                raise ProviderProtocolError(
-                    f"the provider's finish reason {str(reason)[:60]!r} is unknown; "
-                    f"expected one of {', '.join(sorted(self._dialect.finish))}"
-                )
-            choice.finish = finish
+            choice.finish = self._reason(reason)
         if isinstance(usage := wire.get("usage"), dict) and usage:
             self._usage = usage
+
+    def _reason(self, reason: object) -> FinishReason:
+        if isinstance(reason, str):
+            finish = self._dialect.finish.get(reason)
+            if finish is not None:
+                return finish
+            failure = self._dialect.finish_errors.get(reason)
+            if failure is not None:
+                raise failure("the provider broke its answer off", vendor_code=reason)
+        raise ProviderProtocolError(
+            f"the provider's finish reason {str(reason)[:60]!r} is unknown; "
+            f"expected one of {', '.join(sorted(self._dialect.finish))}"
+        )
 
     def _say(
         self,

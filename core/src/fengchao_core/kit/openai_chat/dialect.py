@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from fengchao_core.kit.errors import ErrorClass
 from fengchao_core.types import (
     AudioPart,
     ChatRequest,
@@ -151,6 +152,7 @@ class Dialect:
         reasoning_back: the message field in which an earlier turn's reasoning is sent back; None leaves it out.
         amend: last changes to a body.
         finish: the vendor's finish reasons; one that is missing is a protocol error.
+        finish_errors: finish reasons that mean that the answer failed, and the class of the error.
         reasoning_fields: where reasoning text may stand in an answer; the first that holds any counts.
         think_tags: take a leading `<think>…</think>` in the text as reasoning.
         keep: fields at the top of an answer or a chunk to pass on in `Delta.extra`.
@@ -168,6 +170,7 @@ class Dialect:
     reasoning_back: str | None = None
     amend: Amend | None = None
     finish: Mapping[str, FinishReason] = field(default_factory=lambda: _FINISH)
+    finish_errors: Mapping[str, ErrorClass] = field(default_factory=dict)
     reasoning_fields: tuple[str, ...] = ("reasoning_content", "reasoning")
     think_tags: bool = False
     keep: tuple[str, ...] = ()

@@ -7,6 +7,8 @@ from typing import Any
 
 from fengchao_core.types import Usage
 
+_MOST = 2**53  # beyond, JSON numbers are no longer exact
+
 
 def read_usage(usage: object) -> Usage | None:
     """
@@ -17,9 +19,9 @@ def read_usage(usage: object) -> Usage | None:
     """
     if not isinstance(usage, dict):
         return None
-    prompt, completion, total = (
-        _count(usage.get(f"{name}_tokens")) for name in ("prompt", "completion", "total")
-    )
+    prompt = _count(usage.get("prompt_tokens"))
+    completion = _count(usage.get("completion_tokens"))
+    total = _count(usage.get("total_tokens"))
     if completion is None and prompt is not None and total is not None and total >= prompt:
         completion = total - prompt
     if prompt is None and completion is None:
@@ -41,6 +43,6 @@ def _detail(usage: Mapping[str, Any], group: str, name: str) -> int | None:
 
 
 def _count(value: object) -> int | None:
-    if isinstance(value, float) and value.is_integer():
+    if type(value) is float and value.is_integer():
         value = int(value)
-    return value if type(value) is int and 0 <= value < 2**53 else None
+    return value if type(value) is int and 0 <= value < _MOST else None

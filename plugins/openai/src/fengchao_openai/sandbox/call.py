@@ -1,0 +1,29 @@
+"""A request under way in the emulator."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+
+@dataclass(slots=True)
+class Call:
+    """
+    A request under way.
+
+    Attributes:
+        id: what OpenAI calls it, for its support desk.
+        credential: the name of the key, once it is checked.
+        model: the model, once it is known.
+    """
+
+    request: web.Request
+    id: str
+    credential: str = ""
+    model: str = ""
+
+
+Handle = Callable[[Call], Awaitable[web.StreamResponse]]
+"""Answers a call. Raises `Refusal`."""
