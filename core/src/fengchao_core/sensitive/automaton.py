@@ -11,7 +11,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from ahocorasick_rs import AhoCorasick, Implementation, MatchKind
 
@@ -123,21 +123,29 @@ class Tier:
         self.longest = max(shard.longest for shard in shards)
 
     @classmethod
-    def build(cls, action: Action, entries: Sequence[Entry], *, overlapping: bool = False) -> Tier:
-        """Build the automata of at least one word. Words with one first symbol share a shard."""
-        count = -(-len(entries) // SHARD)
-        parts: list[list[Entry]] = [[] for _ in range(count)]
-        for entry in entries:
-            parts[ord(entry.skeleton[0]) % count].append(entry)
-        return cls(
-            action,
-            [Shard(part, overlapping=overlapping) for part in parts if part],
-            [_split(list({entry.skeleton for entry in entries}), 0)],
-        )
+    def build(cls, action: Action, entries: list[Entry], *, overlapping: bool = False) -> Self:
+        """
+        Build the automata of at least one word. Words with one first symbol share a shard.
 
-    def joined(self, other: Tier) -> Tier:
+        Args:
+            entries: the words. The list is emptied, so that what is done with can be forgotten on the way.
+            overlapping: find every match, not the leftmost-longest.
+        """
+        root = _split(list({entry.skeleton for entry in entries}), 0)
+        parts: list[list[Entry]] = [[] for _ in range(-(-len(entries) // SHARD))]
+        for entry in entries:
+            parts[ord(entry.skeleton[0]) % len(parts)].append(entry)
+        entries.clear()
+        shards = []
+        while parts:
+            part = parts.pop()
+            if part:
+                shards.append(Shard(part, overlapping=overlapping))
+        return cls(action, shards, [root])
+
+    def joined(self, other: Self) -> Self:
         """Both tiers' words in one."""
-        return Tier(self.action, self.shards + other.shards, self._roots + other._roots)
+        return type(self)(self.action, self.shards + other.shards, self._roots + other._roots)
 
     def grows_from(self, skeleton: str, low: int, *, longer: bool) -> int:
         """

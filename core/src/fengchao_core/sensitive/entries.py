@@ -92,7 +92,9 @@ def _read(word: str, source: WordList, folders: Folders) -> list[tuple[Kind, Ent
     if not folded.skeleton or _lives_on_symbols(folded, word.strip()):
         return _read_as("literal", word, source, folders)
     shape = None if folded.is_plain else Shape.of(folded.aligned)
-    read: list[tuple[Kind, Entry]] = [("folded", Entry(folded.skeleton, shape, source, word))]
+    # Most words are their own skeletons: one text for both halves what a large list takes.
+    skeleton = word if folded.skeleton == word else folded.skeleton
+    read: list[tuple[Kind, Entry]] = [("folded", Entry(skeleton, shape, source, word))]
     if shape is not None and max(shape.runs) > 1:
         # "奶奶" folds to one symbol, but written "奶 奶" it is two.
         apart = unfold_repeats(folded.aligned)

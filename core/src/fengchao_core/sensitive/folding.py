@@ -43,7 +43,6 @@ VOICEABLE: Final = frozenset(
 
 # Only these two planes are remembered in a table: a text of a million different code points must not fill the memory.
 _REMEMBERED = 0x20000
-# A quick look, several times quicker than the search for what really is a repeat.
 _TWICE = re.compile(r"(.)\1", re.DOTALL)
 _IDEOGRAPHIC = range(0x20000, 0x40000)
 _COMPATIBILITY = range(0x2F800, 0x2FA20)
@@ -155,17 +154,12 @@ class Folder:
         'bad词'
     """
 
-    __slots__ = ("_repeats", "_table", "folding", "long_gap")
+    __slots__ = ("_most_repeats", "_table", "folding", "long_gap")
 
     def __init__(self, folding: Folding) -> None:
         self.folding = folding
         self._table = _Table(folding)
-        # Not of placeholders, and not of digits: 1001 is not 101.
-        self._repeats = (
-            re.compile(rf"([^\x00-9])\1{{1,{folding.gap}}}")
-            if folding.repeats and folding.gap
-            else None
-        )
+        self._most_repeats = folding.gap if folding.repeats else 0
         self.long_gap = re.compile(rf"[\0-\5]{{{folding.gap + 1},}}")
 
     def fold(self, text: str) -> Folded:
@@ -177,9 +171,8 @@ class Folder:
             owners = [place for place, char in enumerate(text) for _ in table[ord(char)]]
         if not aligned.isalnum() and ("\u3099" in aligned or "\u309a" in aligned):
             aligned = _VOICED.sub(_compose, aligned)
-        repeats = self._repeats
-        if repeats is not None and _TWICE.search(aligned):
-            aligned = repeats.sub(_collapse, aligned)
+        if self._most_repeats and _TWICE.search(aligned):
+            aligned = _collapse(aligned, self._most_repeats)
         return Folded(aligned, owners)
 
 
@@ -246,5 +239,24 @@ def _compose(match: re.Match[str]) -> str:
     return (composed if match[1] and len(composed) == 1 else match[1]) + MARK
 
 
-def _collapse(match: re.Match[str]) -> str:
-    return match[1] + REPEAT * (match.end() - match.start() - 1)
+def _collapse(aligned: str, most: int) -> str:
+    """
+    Mark further copies of a symbol, up to `most`, as repeats; then the count begins anew.
+
+    Not of placeholders, and not of digits: 1001 is not 101.
+    """
+    pieces: list[str] = []
+    at = 0
+    twice = _TWICE.search(aligned)
+    while twice is not None:
+        start = twice.start()
+        symbol = aligned[start]
+        end = start + 2
+        limit = min(start + 1 + most, len(aligned))
+        while end < limit and aligned[end] == symbol:
+            end += 1
+        if symbol > "9":
+            pieces += (aligned[at : start + 1], REPEAT * (end - start - 1))
+            at = end
+        twice = _TWICE.search(aligned, end)
+    return "".join((*pieces, aligned[at:])) if at else aligned
