@@ -29,9 +29,11 @@ from fengchao_core.errors import (
     EmptyQuery,
     InvalidParameter,
     PermissionDenied,
+    ProviderAuthFailed,
     ProviderProtocolError,
     ProviderTimeout,
     ProviderUnavailable,
+    QuotaExhausted,
     RequestRejected,
     SensitiveContent,
     SettingsError,
@@ -291,6 +293,20 @@ async def test_a_retry_goes_to_another_credential():
     async with opened(*providers) as gateway:
         await gateway.chat(ChatCall(model="m", query="问"))
     assert {1, 2} == {len(p.requests) for p in providers}
+
+
+@pytest.mark.parametrize("error", [ProviderAuthFailed("key"), QuotaExhausted("arrears")])
+async def test_a_credential_that_fails_is_passed_over(error):
+    """A refused key or an empty account is no reason to fail while another credential works."""
+    providers = [Scripted([error]), Scripted(answer("好"))]
+    async with opened(*providers, retry={"attempts": 1}) as gateway:
+        completion = await gateway.chat(ChatCall(model="m", query="问"))
+        row = await only_row(gateway)
+    assert ("好", [1, 1], 2) == (
+        completion.text,
+        [len(p.requests) for p in providers],
+        row.attempts,
+    )
 
 
 async def test_a_fallback_answers_under_its_own_name_at_the_vendor():

@@ -14,6 +14,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from fengchao_core.caller import EMBEDDED, Caller
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
 
 _Result = TypeVar("_Result", EmbeddingResult, ImageResult)
 _LONG_TEXT = 20_000
-_First = tuple[AsyncGenerator[Sequence[Delta], None], Sequence[Delta], Deployment]
+_First = tuple[AsyncGenerator[Sequence[Delta], None], Sequence[Delta]]
 
 
 class Gateway:
@@ -267,31 +268,26 @@ class Gateway:
         failure: BaseException | None = None
         try:
             deadline = Deadline(self._limits)
-            source, first, deployment = await self._first(exchange, deadline)
+            source, first = await self._first(exchange, deadline)
             async with aclosing(source):
                 batch: Sequence[Delta] | None = first
-                try:
-                    while batch is not None:
-                        meter.see(batch)
-                        exchange.take_notes(batch)
-                        if screening is not None:
-                            batch, blocked = screening.output(batch)
-                            if batch:
-                                yield batch
-                            if blocked is not None:
-                                raise blocked
-                        else:
+                while batch is not None:
+                    meter.see(batch)
+                    exchange.take_notes(batch)
+                    if screening is not None:
+                        batch, blocked = screening.output(batch)
+                        if batch:
                             yield batch
-                        batch = await deadline.pull(source, first=False)
-                    if not meter.finished:
-                        raise ProviderProtocolError(
-                            "the provider's stream ended before its answer did"
-                        )
-                except ProviderError as error:
-                    _name(error, deployment, exchange)
-                    raise
+                        if blocked is not None:
+                            raise blocked
+                    else:
+                        yield batch
+                    batch = await deadline.pull(source, first=False)
+            if not meter.finished:
+                raise ProviderProtocolError("the provider's stream ended before its answer did")
         except BaseException as error:
             failure = error
+            _name(error, meter, exchange.model)
             raise
         finally:
             if not meter.is_settled:
@@ -397,8 +393,7 @@ class Gateway:
         """The provider's stream and its first batch, after as many attempts as it takes."""
         route = self._route(exchange.entry)
 
-        async def attempt() -> _First:
-            deployment = route.next()
+        async def ask(deployment: Deployment) -> _First:
             request = exchange.request
             if deployment.card is not request.card:
                 request = replace(request, model=deployment.card.upstream_id, card=deployment.card)
@@ -408,18 +403,12 @@ class Gateway:
                 first = await deadline.pull(source, first=True)
                 if first is None:
                     raise ProviderProtocolError("the provider's stream ended without an answer")
-            except BaseException as error:
-                if isinstance(error, ProviderError):
-                    deployment.breaker.failed(error)
-                    _name(error, deployment, exchange)
-                else:
-                    deployment.breaker.abandoned()
+            except BaseException:
                 await source.aclose()
                 raise
-            deployment.breaker.succeeded()
-            return source, first, deployment
+            return source, first
 
-        return await self._policy.run(attempt, exchange.retry, deadline.remaining_s)
+        return await self._policy.run(partial(route.ask, ask), exchange.retry, deadline.remaining_s)
 
     def _route(self, entry: Entry) -> Route:
         groups = [entry.deployments]
@@ -448,34 +437,24 @@ class Gateway:
             route = self._route(entry)
             deadline = Deadline(self._limits)
 
-            async def attempt() -> _Result:
-                deployment = route.next()
+            async def limited(deployment: Deployment) -> _Result:
                 meter.asking(deployment.provider_name, deployment.card)
                 limit = min(self._limits.first_delta_s, deadline.remaining_s)
                 timeout = asyncio.timeout(limit)
                 try:
                     async with timeout:
-                        result = await ask(deployment)
-                except ProviderError as error:
-                    deployment.breaker.failed(error)
-                    error.provider = error.provider or deployment.provider_name
-                    error.model, error.attempts = model, meter.attempts
+                        return await ask(deployment)
+                except TimeoutError as error:
+                    if timeout.expired():
+                        raise ProviderTimeout("first delta", limit) from error
                     raise
-                except BaseException as error:
-                    deployment.breaker.abandoned()
-                    if isinstance(error, TimeoutError) and timeout.expired():
-                        raise ProviderTimeout(
-                            "total", limit, provider=deployment.provider_name, model=model
-                        ) from error
-                    raise
-                deployment.breaker.succeeded()
-                return result
 
-            result = await self._policy.run(attempt, None, deadline.remaining_s)
+            result = await self._policy.run(partial(route.ask, limited), None, deadline.remaining_s)
             meter.count(result.usage)
             return result
         except BaseException as error:
             failure = error
+            _name(error, meter, model)
             raise
         finally:
             self._settle(operation, meter, span, failure, request_id)
@@ -488,8 +467,9 @@ class Gateway:
         self._telemetry.end(span, operation, row)
 
 
-def _name(error: ProviderError, deployment: Deployment, exchange: Exchange) -> None:
+def _name(error: BaseException, meter: Meter, model: str) -> None:
     """Put in what the plugin cannot know."""
-    error.provider = error.provider or deployment.provider_name
-    error.model = exchange.model
-    error.attempts = exchange.meter.attempts
+    if isinstance(error, ProviderError):
+        error.provider = error.provider or meter.provider
+        error.model = model
+        error.attempts = meter.attempts

@@ -8,14 +8,17 @@ is no other: refusing without trying helps nobody.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from fengchao_core.errors import ProviderAuthFailed, ProviderError, QuotaExhausted
 from fengchao_core.provider import Provider
 from fengchao_core.settings import RoutingSettings
 from fengchao_core.types import ModelCard
+
+_Result = TypeVar("_Result")
+_CREDENTIALS = (ProviderAuthFailed, QuotaExhausted)
 
 
 class Breaker:
@@ -61,7 +64,7 @@ class Breaker:
         """The request failed on the vendor's side."""
         was_probe = self._probing
         self._probing = False
-        if not (error.retryable or isinstance(error, ProviderAuthFailed | QuotaExhausted)):
+        if not (error.retryable or isinstance(error, _CREDENTIALS)):
             return  # the request was at fault, not the deployment
         self._failures += 1
         if error.retry_after:
@@ -121,6 +124,35 @@ class Route:
         best.breaker.started()
         return best
 
+    async def ask(self, question: Callable[[Deployment], Awaitable[_Result]]) -> _Result:
+        """
+        Put a question to the next deployment, and remember how it fared.
+
+        A deployment whose credentials or credit fail is passed over at once for the next that was not asked yet: the
+        others may well answer, and waiting mends nothing.
+
+        Raises:
+            what the question raised for the deployment asked last; a `ProviderError` names its provider.
+        """
+        while True:
+            deployment = self.next()
+            try:
+                result = await question(deployment)
+            except ProviderError as error:
+                deployment.breaker.failed(error)
+                error.provider = error.provider or deployment.provider_name
+                if isinstance(error, _CREDENTIALS) and self._has_more():
+                    continue
+                raise
+            except BaseException:
+                deployment.breaker.abandoned()
+                raise
+            deployment.breaker.succeeded()
+            return result
+
+    def _has_more(self) -> bool:
+        return any(d not in self._asked for group in self._groups for d in group)
+
 
 def _take_turn(deployments: Sequence[Deployment]) -> Deployment:
     """Smooth weighted round robin: each gains its weight, the richest pays for all and is taken."""
@@ -133,8 +165,3 @@ def _take_turn(deployments: Sequence[Deployment]) -> Deployment:
     best = max(deployments, key=lambda d: d.credit)
     best.credit -= total
     return best
-
-
-def monotonic_now() -> float:
-    """The running loop's clock."""
-    return asyncio.get_running_loop().time()
