@@ -26,7 +26,7 @@ FLOORS = [
     {"types", "errors", "clock", "caller", "ids"},
     {"usage", "provider", "retrieval", "store", "hookspecs", "tokens", "kit"},
     {"prompts", "sensitive", "cards", "fold", "deadlines", "telemetry", "meter", "exchange"},
-    {"screening", "compose", "settings", "retry", "routing", "ledger", "plugins", "catalog"},
+    {"screening", "compose", "settings", "sources", "problems", "retry", "routing", "ledger", "plugins", "catalog"},
     {"assembly", "gateway"},
     {"testing"},
 ]

@@ -20,10 +20,11 @@ from fengchao_core.clock import Clock
 from fengchao_core.errors import SettingsError
 from fengchao_core.ledger import StoreLedger
 from fengchao_core.plugins import Plugins, load_plugins
+from fengchao_core.problems import explain
 from fengchao_core.prompts import PromptLibrary, load_templates
 from fengchao_core.provider import ListsModels, ProviderContext, ProviderSettings, ProviderSpec
 from fengchao_core.retrieval import Retriever, RetrieverSpec
-from fengchao_core.settings import Settings, StoreSettings, explain
+from fengchao_core.settings import Settings, StoreSettings
 from fengchao_core.store import MemoryStore, Store, StoreSpec
 from fengchao_core.telemetry import Telemetry
 from fengchao_core.types import ModelCard

@@ -19,9 +19,10 @@ from pydantic import ValidationError
 
 from fengchao_core.cards import read_prices
 from fengchao_core.errors import ProviderError, SettingsError, UnknownModel
+from fengchao_core.problems import explain
 from fengchao_core.provider import ListsModels, Provider
 from fengchao_core.routing import Breaker, Deployment
-from fengchao_core.settings import ModelSettings, RoutingSettings, explain
+from fengchao_core.settings import ModelSettings, RoutingSettings
 from fengchao_core.types import Capability, ModelCard
 
 log = structlog.get_logger()

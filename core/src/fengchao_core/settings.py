@@ -11,27 +11,18 @@ the gateway opens.
 
 from __future__ import annotations
 
-import difflib
 import os
-import re
-import tomllib
-from collections.abc import Iterator, Mapping
-from importlib.metadata import entry_points
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import orjson
 from platformdirs import user_data_path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fengchao_core.errors import SettingsError
+from fengchao_core.problems import explain
 from fengchao_core.provider import Limits
-
-ENV_PREFIX = "FENGCHAO__"
-ENV_GROUP = "fengchao.env"
-DEFAULT_FILE = "fengchao.toml"
-
-_REFERENCE = re.compile(r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+from fengchao_core.sources import find, read_tree
 
 
 class Section(BaseModel):
@@ -210,180 +201,10 @@ class Settings(Section):
             SettingsError: with every problem found.
         """
         env = os.environ if env is None else env
-        path = _find(config, env)
-        problems: list[str] = []
-        tree: dict[str, Any] = _read(path) if path else {}
-        tree = _interpolate(tree, env, (), problems)
-        _overlay(tree, env)
-        _add_vendor_variables(tree, env)
-        if home := env.get("FENGCHAO_HOME"):
-            tree["home"] = home
-        if path:
-            _anchor(tree, path.resolve().parent)
-        if not problems:
-            try:
-                return cls.model_validate(tree)
-            except ValidationError as error:
-                problems += explain(error, where=str(path) if path else "settings")
-        raise SettingsError(*problems)
-
-
-def explain(error: ValidationError, *, where: str, section: str = "") -> list[str]:
-    """One sentence per problem of a pydantic error, naming the key, and for an unknown key the nearest known one."""
-    out = []
-    for item in error.errors(include_url=False, include_input=False):
-        loc = [str(part) for part in item["loc"]]
-        key = ".".join(([section] if section else []) + loc)
-        if item["type"] == "extra_forbidden":
-            known = _known_keys(error.title, loc)
-            near = difflib.get_close_matches(loc[-1], known, n=1)
-            hint = (
-                f"; did you mean {near[0]!r}?"
-                if near
-                else f"; known: {', '.join(known)}"
-                if known
-                else ""
-            )
-            out.append(f"{where}: unknown key '{key}'{hint}")
-        elif item["type"] == "missing":
-            name = ENV_PREFIX + "__".join(part.upper().replace("-", "_") for part in key.split("."))
-            out.append(f"{where}: '{key}' is missing; set it in the file or as {name}")
-        else:
-            out.append(f"{where}: '{key}': {item['msg']}")
-    return out
-
-
-def _known_keys(title: str, loc: list[str]) -> list[str]:
-    model: Any = next((m for m in _sections() if m.__name__ == title), None)
-    for part in loc[:-1]:
-        field = model.model_fields.get(part) if model else None
-        annotation = field.annotation if field else None
-        model = (
-            annotation
-            if isinstance(annotation, type) and issubclass(annotation, BaseModel)
-            else None
-        )
-    return sorted(model.model_fields) if model else []
-
-
-def _sections() -> Iterator[type[BaseModel]]:
-    from fengchao_core.provider import ProviderSettings
-
-    yield Settings
-    todo: list[type[BaseModel]] = [Section, ProviderSettings]
-    while todo:
-        model = todo.pop()
-        yield model
-        todo += model.__subclasses__()
-
-
-def _find(config: Path | str | None, env: Mapping[str, str]) -> Path | None:
-    named = config or env.get("FENGCHAO_CONFIG")
-    if named:
-        path = Path(named).expanduser()
-        if not path.is_file():
-            raise SettingsError(
-                f"settings file {str(named)!r} does not exist; check --config or FENGCHAO_CONFIG"
-            )
-        return path
-    path = Path(DEFAULT_FILE)
-    return path if path.is_file() else None
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{path}: not valid TOML: {error}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: cannot be read: {error.__class__.__name__}") from error
-
-
-def _interpolate(
-    node: Any, env: Mapping[str, str], at: tuple[str, ...], problems: list[str]
-) -> Any:
-    if isinstance(node, dict):
-        return {key: _interpolate(value, env, (*at, key), problems) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_interpolate(value, env, (*at, str(i)), problems) for i, value in enumerate(node)]
-    if not isinstance(node, str) or "$" not in node:
-        return node
-
-    def take(match: re.Match[str]) -> str:
-        name = match[1]
-        if name is None:
-            return "$"
-        if name not in env:
-            problems.append(
-                f"settings: '{'.'.join(at)}' refers to ${{{name}}}, which is not set in the environment"
-            )
-            return ""
-        return env[name]
-
-    return _REFERENCE.sub(take, node)
-
-
-def _overlay(tree: dict[str, Any], env: Mapping[str, str]) -> None:
-    for name in sorted(env):
-        if not name.upper().startswith(ENV_PREFIX):
-            continue
-        parts = [part for part in name[len(ENV_PREFIX) :].split("__") if part]
-        if not parts:
-            continue
-        node = tree
-        for part in parts[:-1]:
-            child = node.setdefault(_match(node, part), {})
-            if not isinstance(child, dict):
-                raise SettingsError(f"{name}: '{part}' is a value, not a section")
-            node = child
-        node[_match(node, parts[-1])] = _value(env[name])
-
-
-def _match(node: Mapping[str, Any], part: str) -> str:
-    """A variable cannot spell a hyphen, a dot or lower case: find the key that is meant, if it is there."""
-    plain = re.sub(r"[^a-z0-9]", "_", part.lower())
-    for key in node:
-        if re.sub(r"[^a-z0-9]", "_", str(key).lower()) == plain:
-            return str(key)
-    return part.lower()
-
-
-def _value(text: str) -> Any:
-    if text[:1] in ("[", "{"):
+        path = find(config, env)
+        tree = read_tree(path, env)
         try:
-            return orjson.loads(text)
-        except orjson.JSONDecodeError:
-            return text
-    return text
-
-
-def _add_vendor_variables(tree: dict[str, Any], env: Mapping[str, str]) -> None:
-    """
-    Fill in what the vendors' usual variables say, from metadata alone: no plugin is imported for it.
-
-    A variable completes the section of its provider, or makes one. An address alone makes none: it is no credential.
-    """
-    found: dict[str, dict[str, str]] = {}
-    for entry in entry_points(group=ENV_GROUP):
-        provider, _, key = entry.value.partition(":")
-        if value := env.get(entry.name):
-            found.setdefault(provider.strip(), {})[key.strip()] = value
-    providers = tree.setdefault("providers", {})
-    if not isinstance(providers, dict):
-        return
-    for provider, values in found.items():
-        section = providers.get(provider)
-        if section is None and set(values) != {"base_url"}:
-            providers[provider] = values
-        elif isinstance(section, dict) and "credentials" not in section:
-            for key, value in values.items():
-                section.setdefault(key, value)
-
-
-def _anchor(tree: dict[str, Any], folder: Path) -> None:
-    """Paths in a file are relative to that file, not to where the process happens to run."""
-    sensitive = tree.get("sensitive")
-    if isinstance(sensitive, dict) and isinstance(sensitive.get("wordlists"), list):
-        sensitive["wordlists"] = [
-            str(folder / path) if isinstance(path, str) else path for path in sensitive["wordlists"]
-        ]
+            return cls.model_validate(tree)
+        except ValidationError as error:
+            where = str(path) if path else "settings"
+            raise SettingsError(*explain(error, where=where)) from error

@@ -61,9 +61,18 @@ class Shard:
     Attributes:
         longest: symbols of its longest word.
         variants: the words of each pattern whose skeleton does not say all. Several words may share a skeleton.
+        repeated: the patterns all of whose words write a symbol several times in a row.
     """
 
-    __slots__ = ("_automaton", "_overlapping", "_sources", "_words", "longest", "variants")
+    __slots__ = (
+        "_automaton",
+        "_overlapping",
+        "_sources",
+        "_words",
+        "longest",
+        "repeated",
+        "variants",
+    )
 
     def __init__(self, entries: Iterable[Entry], *, overlapping: bool = False) -> None:
         numbers: dict[str, int] = {}
@@ -84,6 +93,11 @@ class Shard:
             if variants or entry.shape is not None:
                 # The more is written, the more must be there: those are tried first.
                 self.variants[number] = tuple(sorted((*variants, entry), key=_written))
+        self.repeated = frozenset(
+            number
+            for number, variants in self.variants.items()
+            if all(entry.shape is not None and max(entry.shape.runs) > 1 for entry in variants)
+        )
         self._overlapping = overlapping
         self._automaton = AhoCorasick(
             numbers,
@@ -165,15 +179,25 @@ class Tier:
         """
         word = False
         size = len(skeleton)
+        last = size - 1
         for place in range(low, size):
             symbol = skeleton[place]
             for root in self._roots:
                 node = root.get(symbol)
-                if node is not None:
-                    starts, grows = _follow(node, skeleton, place + 1, longer)
-                    if grows and place >= low_open:
-                        return place, word
-                    word = word or starts
+                if node is None:
+                    continue
+                if place < last:
+                    # Most places end here: no word goes on like this, and none ends.
+                    following = skeleton[place + 1]
+                    if isinstance(node, str):
+                        if INVISIBLE + following not in node and node[1] != INVISIBLE:
+                            continue
+                    elif following not in node and "" not in node:
+                        continue
+                starts, grows = _follow(node, skeleton, place + 1, longer)
+                if grows and place >= low_open:
+                    return place, word
+                word = word or starts
         return size, word
 
     def choose(

@@ -84,15 +84,19 @@ class Folded:
         aligned: one character per character of the text (more where one folds to several symbols).
         skeleton: the symbols alone.
         is_plain: whether the skeleton is the text, character by character.
+        has_repeats: whether a symbol of it was written several times in a row.
     """
 
-    __slots__ = ("_at", "_owners", "aligned", "is_plain", "skeleton")
+    __slots__ = ("_at", "_owners", "aligned", "has_repeats", "is_plain", "skeleton")
 
-    def __init__(self, aligned: str, owners: list[int] | None) -> None:
+    def __init__(
+        self, aligned: str, owners: list[int] | None = None, *, has_repeats: bool = False
+    ) -> None:
         self.aligned = aligned
         self._owners = owners
         self._at: list[int] | None = None
         self.skeleton = aligned
+        self.has_repeats = has_repeats
         self.is_plain = owners is None
         # Symbols are letters and digits almost always; the placeholders never are.
         if not aligned.isalnum():
@@ -172,7 +176,8 @@ class Folder:
         if not aligned.isalnum() and ("\u3099" in aligned or "\u309a" in aligned):
             aligned = _VOICED.sub(_compose, aligned)
         if self._most_repeats and _TWICE.search(aligned):
-            aligned = _collapse(aligned, self._most_repeats)
+            collapsed = _collapse(aligned, self._most_repeats)
+            return Folded(collapsed, owners, has_repeats=collapsed is not aligned)
         return Folded(aligned, owners)
 
 

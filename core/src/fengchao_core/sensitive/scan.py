@@ -71,21 +71,27 @@ class Scan:
 
     __slots__ = (
         "_action",
+        "_allow",
         "_base",
         "_context",
         "_excuses",
+        "_fold",
         "_folded",
         "_found",
         "_gap",
+        "_long_gap",
         "_next",
         "_open",
-        "_reading",
         "_text",
+        "_tiers",
         "settled",
     )
 
     def __init__(self, reading: Reading) -> None:
-        self._reading = reading
+        self._tiers = reading.tiers
+        self._allow = reading.allow
+        self._fold = reading.folder.fold
+        self._long_gap = reading.folder.long_gap
         self._gap = reading.folder.folding.gap
         self._context = reading.allow.longest - 1 if reading.allow is not None else 0
         # What is kept of the text, where it begins in the whole, and for each tier the symbol from which it goes on.
@@ -113,17 +119,17 @@ class Scan:
         if not final and text and text[-1] in VOICEABLE:
             # The next character may make another kana of it.
             late, text = text[-1], text[:-1]
-        self._folded = folded = self._reading.folder.fold(text)
+        self._folded = folded = self._fold(text)
         skeleton = folded.skeleton
         size = len(skeleton)
-        following = self._next
         low_open, longer = 0, False
         if final:
             low_open = size
         elif size < len(folded.aligned):
             low_open, longer = self._open_end(folded)
         self._open = low_open, longer
-        for index, tier in enumerate(self._reading.tiers):
+        following = self._next
+        for index, tier in enumerate(self._tiers):
             low = following[index]
             if low >= size:
                 continue
@@ -141,6 +147,8 @@ class Scan:
                 following[index] = tier.choose(skeleton, low, high, self._judge)
         self._keep(text, min(following))
         self._text += late
+        if not self._found:
+            return []
         found, self._found = self._found, []
         return found
 
@@ -158,7 +166,7 @@ class Scan:
             longer = longer or aligned[trailing] not in ATTACHED
         low = 0
         if len(aligned) - len(folded.skeleton) > self._gap:
-            for gap in self._reading.folder.long_gap.finditer(aligned):
+            for gap in self._long_gap.finditer(aligned):
                 low = gap.end()
             low = bisect_left(folded.at, low)
         return low, longer
@@ -167,6 +175,8 @@ class Scan:
         """Whether a match is a hit, which then is told: see `Tier.choose`."""
         number, start, end = match
         folded = self._folded
+        if number in shard.repeated and not folded.has_repeats:
+            return NO_WORD
         low, high = folded.span(start, end, self._gap)
         source, word = shard.entry(number)
         after = end
@@ -181,7 +191,7 @@ class Scan:
                 after = end - 1
         if not folded.is_whole(low, high):
             return NO_WORD
-        allow = self._reading.allow
+        allow = self._allow
         if allow is not None:
             if self._excuses is None:
                 self._excuses = self._find_excuses(allow)
@@ -227,18 +237,19 @@ class Scan:
         """Keep the open end of the text: from the symbol `floor` on, and what an allowed word may reach back over."""
         folded = self._folded
         size = len(folded.skeleton)
-        first = max(floor - self._context, self._open[0])
-        if first >= size:
-            first, cut = size, len(text)
-        elif folded.is_plain:
+        first = max(floor - self._context, self._open[0]) if self._context else floor
+        if folded.is_plain:
             cut = first
+            settled = floor
         else:
-            cut = folded.place(first)
-            while first and folded.place(first - 1) == cut:
+            settled = folded.place(floor) if floor < size else len(text)
+            cut = folded.place(first) if first < size else len(text)
+            # A character of several symbols is kept whole.
+            while 0 < first < size and folded.place(first - 1) == cut:
                 first -= 1
-        self.settled = self._base + (len(text) if floor >= size else folded.place(floor))
-        self._text = text[cut:]
+        self.settled = self._base + settled
         self._base += cut
+        self._text = text[cut:]
         if first:
             self._next = [place - first for place in self._next]
 

@@ -1,0 +1,158 @@
+"""What is asked: of the gateway by a caller, and of a provider by the gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from fengchao_core.types.messages import ContentPart, Message
+from fengchao_core.types.models import ModelCard
+from fengchao_core.types.shared import empty
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """
+    A tool the model may use.
+
+    A function has `name`, `description`, `parameters` (a JSON schema) and `strict`. Any other `type` (a vendor's
+    built-in search or retrieval, a custom tool) keeps its own body in `body` and is passed on untouched.
+    """
+
+    type: str = "function"
+    name: str = ""
+    description: str | None = None
+    parameters: Mapping[str, object] | None = None
+    strict: bool | None = None
+    body: Mapping[str, object] = field(default_factory=empty)
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseFormat:
+    """What the answer must look like: free text, any JSON object, or JSON after a schema."""
+
+    type: Literal["text", "json_object", "json_schema"] = "text"
+    name: str | None = None
+    description: str | None = None
+    schema: Mapping[str, object] | None = None
+    strict: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatParams:
+    """
+    How to generate. None means «not given»: the vendor's own default holds.
+
+    Attributes:
+        max_tokens: longest answer, in tokens, reasoning included where the vendor counts it so.
+        stop: texts that end the answer.
+        n: how many choices.
+        do_sample: False asks for greedy decoding where the vendor can.
+        tool_choice: `none`, `auto`, `required`, or the chat-completions object that names a tool.
+        extra: vendor-only parameters, passed on untouched at the top level of the vendor's body.
+    """
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    n: int | None = None
+    seed: int | None = None
+    do_sample: bool | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    repetition_penalty: float | None = None
+    logit_bias: Mapping[str, float] | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    tools: tuple[Tool, ...] = ()
+    tool_choice: str | Mapping[str, object] | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: ResponseFormat | None = None
+    reasoning_effort: str | None = None
+    user: str | None = None
+    extra: Mapping[str, object] = field(default_factory=empty)
+
+
+DEFAULT_PARAMS = ChatParams()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatCall:
+    """
+    What a caller asks of the gateway.
+
+    Either `query` (with `attachments`, `history`, `prompt` and `system`, the product's way) or `messages` (a whole conversation, the
+    chat-completions way) says what to ask; giving both is an `InvalidParameter`.
+
+    Attributes:
+        model: the model's name or alias, as `Gateway.models()` lists it.
+        attachments: pictures, films and files that the query is about; sent before its text.
+        prompt: the id of a preset, or a custom text that holds `{{query}}`.
+        prefix: text before the query; `{{system}}` in it takes the system text.
+        prompt_fill: values of further `{{name}}` placeholders of a custom prompt.
+        request_id: the caller's id of the conversation; made if absent.
+        is_sensitive: screen the words of prompt and answer.
+        sensitive_replace: replace hits by `*` instead of refusing.
+        knowledge: the name of a knowledge base to take passages from.
+        knowledge_top_k: how many passages at most.
+        knowledge_threshold: largest distance of a passage, 0 to about 1100; 0 means no threshold.
+        channel: which channel the caller came by; None takes either.
+    """
+
+    model: str
+    query: str | None = None
+    attachments: tuple[ContentPart, ...] = ()
+    messages: tuple[Message, ...] = ()
+    system: str | None = None
+    prompt: str | None = None
+    prefix: str | None = None
+    prompt_fill: Mapping[str, str] = field(default_factory=dict)
+    history: tuple[Message, ...] = ()
+    request_id: str | None = None
+    is_sensitive: bool = True
+    sensitive_replace: bool = False
+    knowledge: str | None = None
+    knowledge_top_k: int = 5
+    knowledge_threshold: float = 500
+    channel: Literal["online", "local"] | None = None
+    params: ChatParams = DEFAULT_PARAMS
+
+    @property
+    def length(self) -> int:
+        """Characters of text in all that the caller says."""
+        return (
+            len(self.query or "")
+            + len(self.system or "")
+            + len(self.prompt or "")
+            + sum(len(value) for value in self.prompt_fill.values())
+            + sum(
+                len(m.content) if isinstance(m.content, str) else len(m.text) for m in self.history
+            )
+            + sum(
+                len(m.content) if isinstance(m.content, str) else len(m.text) for m in self.messages
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatRequest:
+    """
+    What a provider receives: sealed, rendered, checked.
+
+    Attributes:
+        model: the **vendor's** name of the model.
+        messages: the whole conversation, system text first.
+        stream: whether the caller wants deltas as they come; False lets the provider fetch the answer in one piece.
+        request_id: unique for this call, to be passed to vendors that take one.
+        card: the model's card: its limits and capabilities.
+    """
+
+    model: str
+    messages: tuple[Message, ...]
+    params: ChatParams = DEFAULT_PARAMS
+    stream: bool = False
+    request_id: str = ""
+    card: ModelCard | None = None
