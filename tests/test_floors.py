@@ -27,7 +27,7 @@ FLOORS = [
     {"usage", "provider", "retrieval", "store", "hookspecs", "tokens", "kit"},
     {"prompts", "sensitive", "cards", "fold", "deadlines", "telemetry", "meter", "exchange"},
     {"screening", "compose", "settings", "sources", "problems", "retry", "routing", "ledger", "plugins", "catalog"},
-    {"assembly", "gateway"},
+    {"assembly", "pipeline", "gateway"},
     {"testing"},
 ]
 

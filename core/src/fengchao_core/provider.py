@@ -28,9 +28,8 @@ from fengchao_core.types import (
 )
 
 if TYPE_CHECKING:
-    from aiohttp import web
-
-    from fengchao_core.kit.http import Sessions
+    from aiohttp import ClientSession, web
+    from yarl import URL
 
 
 class Provider(ABC):
@@ -149,6 +148,14 @@ class ProviderSettings(BaseModel):
     proxy: str | None = None
 
 
+class SessionPool(Protocol):
+    """Pooled HTTP sessions, one per vendor origin."""
+
+    def session(self, url: URL, *, max_connections: int = ...) -> ClientSession:
+        """The session for the origin of a URL. It belongs to the pool: do not close it."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ProviderContext:
     """
@@ -164,7 +171,7 @@ class ProviderContext:
     name: str
     clock: Clock
     limits: Limits
-    sessions: Sessions
+    sessions: SessionPool
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ it. Each costs a text of 300 characters two or three microseconds.
 NO_WORD: Final = -1
 """The verdict on a match that is not a word."""
 
-_BUCKET = 512
+_BUCKET = 128
 _DEEPEST = 8
 _END = INVISIBLE + INVISIBLE
 

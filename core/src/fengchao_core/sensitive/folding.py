@@ -90,19 +90,19 @@ class Folded:
     __slots__ = ("_at", "_owners", "aligned", "has_repeats", "is_plain", "skeleton")
 
     def __init__(
-        self, aligned: str, owners: list[int] | None = None, *, has_repeats: bool = False
+        self,
+        aligned: str,
+        skeleton: str,
+        owners: list[int] | None = None,
+        *,
+        has_repeats: bool = False,
     ) -> None:
         self.aligned = aligned
+        self.skeleton = skeleton
+        self.is_plain = owners is None and len(skeleton) == len(aligned)
+        self.has_repeats = has_repeats
         self._owners = owners
         self._at: list[int] | None = None
-        self.skeleton = aligned
-        self.has_repeats = has_repeats
-        self.is_plain = owners is None
-        # Symbols are letters and digits almost always; the placeholders never are.
-        if not aligned.isalnum():
-            for placeholder in PLACEHOLDERS:
-                self.skeleton = self.skeleton.replace(placeholder, "")
-            self.is_plain = owners is None and len(self.skeleton) == len(aligned)
 
     @property
     def at(self) -> list[int]:
@@ -169,16 +169,23 @@ class Folder:
     def fold(self, text: str) -> Folded:
         """Fold a text. Cheap enough for the event loop up to some ten thousand characters."""
         aligned = text.translate(self._table)
+        has_repeats = self._most_repeats > 0 and _TWICE.search(aligned) is not None
+        # Symbols are letters and digits almost always; placeholders never are.
+        if len(aligned) == len(text) and not has_repeats and aligned.isalnum():
+            return Folded(aligned, aligned)
         owners = None
         if len(aligned) != len(text):
             table = self._table
             owners = [place for place, char in enumerate(text) for _ in table[ord(char)]]
-        if not aligned.isalnum() and ("\u3099" in aligned or "\u309a" in aligned):
+        if "\u3099" in aligned or "\u309a" in aligned:
             aligned = _VOICED.sub(_compose, aligned)
-        if self._most_repeats and _TWICE.search(aligned):
-            collapsed = _collapse(aligned, self._most_repeats)
-            return Folded(collapsed, owners, has_repeats=collapsed is not aligned)
-        return Folded(aligned, owners)
+        if has_repeats:
+            aligned = _collapse(aligned, self._most_repeats)
+            has_repeats = REPEAT in aligned
+        skeleton = aligned
+        for placeholder in PLACEHOLDERS:
+            skeleton = skeleton.replace(placeholder, "")
+        return Folded(aligned, skeleton, owners, has_repeats=has_repeats)
 
 
 class _Table(dict[int, str]):

@@ -125,7 +125,7 @@ class Scan:
         low_open, longer = 0, False
         if final:
             low_open = size
-        elif size < len(folded.aligned):
+        elif not folded.is_plain:
             low_open, longer = self._open_end(folded)
         self._open = low_open, longer
         following = self._next

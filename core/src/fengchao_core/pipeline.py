@@ -1,0 +1,278 @@
+"""
+The pipeline: one request, from its checks to the settling of the ledger.
+
+`prepare` refuses what can be refused for free and seals the rest. `run` asks a deployment and passes its deltas on, and
+`once` asks for what comes in one piece. Whatever happens, each request leaves one usage row.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from fengchao_core.caller import Caller
+from fengchao_core.catalog import Entry
+from fengchao_core.compose import compose
+from fengchao_core.deadlines import Deadline
+from fengchao_core.errors import (
+    InvalidParameter,
+    PermissionDenied,
+    ProviderError,
+    ProviderProtocolError,
+    ProviderTimeout,
+    UnknownKnowledge,
+    WrongChannel,
+)
+from fengchao_core.exchange import Exchange
+from fengchao_core.ids import IdSource
+from fengchao_core.meter import Meter
+from fengchao_core.retrieval import Passage
+from fengchao_core.retry import Retry, RetryPolicy
+from fengchao_core.routing import Deployment, Route
+from fengchao_core.types import ChatCall, ChatRequest, Delta, EmbeddingResult, ImageResult
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
+    from fengchao_core.assembly import Parts
+    from fengchao_core.screening import Screening
+
+_Result = TypeVar("_Result", EmbeddingResult, ImageResult)
+_First = tuple[AsyncGenerator[Sequence[Delta], None], Sequence[Delta]]
+
+_LONG_TEXT = 20_000
+"""Characters beyond which a prompt is screened in a thread."""
+
+
+class Pipeline:
+    """What every request of a gateway goes through. Serves any number of concurrent calls of one loop."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._catalog = parts.catalog
+        self._clock = parts.clock
+        self._limits = parts.settings.limits.limits()
+        self._policy = RetryPolicy(parts.settings.retry)
+        self._telemetry = parts.telemetry
+        self._ledger = parts.ledger
+        self._ids = IdSource()
+
+    async def prepare(
+        self, call: ChatCall, *, stream: bool, caller: Caller, retry: Retry | None
+    ) -> Exchange:
+        """As `Gateway.prepare`."""
+        id_ = self._ids.next()
+        meter = Meter(id_, caller, call.model, streamed=stream, clock=self._clock)
+        request_id = call.request_id or id_
+        span = self._telemetry.start("chat", call.model)
+        try:
+            entry = await self._admit(call, caller)
+            screening = self._screening(call)
+            passages = await self._retrieve(call)
+            if screening is None or call.length < _LONG_TEXT:
+                messages = compose(call, self._parts.prompts, passages, screening)
+            else:  # a book takes the filter longer than the other requests should wait
+                messages = await asyncio.to_thread(
+                    compose, call, self._parts.prompts, passages, screening
+                )
+            params, notes = call.params, []
+            most = entry.card.max_output_tokens
+            if params.max_tokens is not None and most is not None and params.max_tokens > most:
+                notes.append(
+                    f"max_tokens was lowered from {params.max_tokens} to {most}, the model's most"
+                )
+                params = replace(params, max_tokens=most)
+            self._ledger.reserve(caller.key, entry.card.id)
+            likely = entry.deployments[0].card  # with one deployment, the request is used as it is
+            return Exchange(
+                request_id,
+                call.model,
+                caller,
+                entry,
+                ChatRequest(
+                    model=likely.upstream_id,
+                    messages=messages,
+                    params=params,
+                    stream=stream,
+                    request_id=request_id,
+                    card=likely,
+                ),
+                meter,
+                span,
+                screening,
+                retry,
+                passages,
+                notes,
+            )
+        except BaseException as error:
+            self._settle("chat", meter, span, error, request_id)
+            raise
+
+    async def run(self, exchange: Exchange) -> AsyncGenerator[Sequence[Delta], None]:
+        """As `Gateway.run`."""
+        if exchange.started:
+            raise InvalidParameter("this exchange was run already; prepare another")
+        exchange.started = True
+        meter, screening = exchange.meter, exchange.screening
+        failure: BaseException | None = None
+        try:
+            deadline = Deadline(self._limits)
+            source, first = await self._first(exchange, deadline)
+            async with aclosing(source):
+                batch: Sequence[Delta] | None = first
+                while batch is not None:
+                    meter.see(batch)
+                    exchange.take_notes(batch)
+                    if screening is not None:
+                        batch, blocked = screening.output(batch)
+                        if batch:
+                            yield batch
+                        if blocked is not None:
+                            raise blocked
+                    else:
+                        yield batch
+                    batch = await deadline.pull(source, first=False)
+            if not meter.finished:
+                raise ProviderProtocolError("the provider's stream ended before its answer did")
+        except BaseException as error:
+            failure = error
+            _name(error, meter, exchange.model)
+            raise
+        finally:
+            if not meter.is_settled:
+                self._settle("chat", meter, exchange.span, failure, exchange.request_id)
+
+    async def once(
+        self,
+        operation: str,
+        model: str,
+        kind: str,
+        caller: Caller,
+        ask: Callable[[Deployment], Awaitable[_Result]],
+    ) -> _Result:
+        """One request that is answered in one piece: metered, limited in time, retried by the one policy."""
+        request_id = self._ids.next()
+        meter = Meter(request_id, caller, model, streamed=False, clock=self._clock)
+        span = self._telemetry.start(operation, model)
+        failure: BaseException | None = None
+        try:
+            entry = await self._find(model, kind, caller)
+            self._ledger.reserve(caller.key, entry.card.id)
+            route = self._route(entry)
+            deadline = Deadline(self._limits)
+
+            async def limited(deployment: Deployment) -> _Result:
+                meter.asking(deployment.provider_name, deployment.card)
+                limit = min(self._limits.first_delta_s, deadline.remaining_s)
+                timeout = asyncio.timeout(limit)
+                try:
+                    async with timeout:
+                        return await ask(deployment)
+                except TimeoutError as error:
+                    if timeout.expired():
+                        raise ProviderTimeout("first delta", limit) from error
+                    raise
+
+            result = await self._policy.run(partial(route.ask, limited), None, deadline.remaining_s)
+            meter.count(result.usage)
+            return result
+        except BaseException as error:
+            failure = error
+            _name(error, meter, model)
+            raise
+        finally:
+            self._settle(operation, meter, span, failure, request_id)
+
+    async def _admit(self, call: ChatCall, caller: Caller) -> Entry:
+        entry = await self._find(call.model, "chat", caller)
+        if call.channel is not None and entry.card.is_local != (call.channel == "local"):
+            kind = "a local model" if entry.card.is_local else "an online model"
+            raise WrongChannel(
+                f"model {entry.card.id!r} is {kind}; ask it on that channel",
+                is_local=entry.card.is_local,
+            )
+        return entry
+
+    async def _find(self, model: str, kind: str, caller: Caller) -> Entry:
+        entry = self._catalog.get(model) or await self._catalog.find(model)
+        if caller.models and entry.card.id not in caller.models:
+            raise PermissionDenied(f"this key may not use model {entry.card.id!r}", param="model")
+        if entry.card.kind != kind:
+            raise InvalidParameter(
+                f"model {entry.card.id!r} is for {entry.card.kind}, not for {kind}", param="model"
+            )
+        return entry
+
+    def _screening(self, call: ChatCall) -> Screening | None:
+        words = self._parts.words
+        if words is None or not call.is_sensitive:
+            return None
+        from fengchao_core.screening import Screening  # loaded only where there are words
+
+        return Screening(words.current, replace=call.sensitive_replace, telemetry=self._telemetry)
+
+    async def _retrieve(self, call: ChatCall) -> tuple[Passage, ...]:
+        if not call.knowledge:
+            return ()
+        for retriever in self._parts.retrievers:
+            if any(base.id == call.knowledge for base in retriever.bases()):
+                return await retriever.retrieve(
+                    call.knowledge,
+                    call.query or "",
+                    top_k=call.knowledge_top_k,
+                    threshold=call.knowledge_threshold,
+                )
+        known = ", ".join(
+            repr(base.id) for retriever in self._parts.retrievers for base in retriever.bases()
+        )
+        raise UnknownKnowledge(
+            f"no knowledge base of this name; known: {known or 'none'}", param="knowledge"
+        )
+
+    async def _first(self, exchange: Exchange, deadline: Deadline) -> _First:
+        """The provider's stream and its first batch, after as many attempts as it takes."""
+        route = self._route(exchange.entry)
+
+        async def ask(deployment: Deployment) -> _First:
+            request = exchange.request
+            if deployment.card is not request.card:
+                request = replace(request, model=deployment.card.upstream_id, card=deployment.card)
+            exchange.meter.asking(deployment.provider_name, deployment.card, request.messages)
+            source = deployment.provider.stream(request)
+            try:
+                first = await deadline.pull(source, first=True)
+                if first is None:
+                    raise ProviderProtocolError("the provider's stream ended without an answer")
+            except BaseException:
+                await source.aclose()
+                raise
+            return source, first
+
+        return await self._policy.run(partial(route.ask, ask), exchange.retry, deadline.remaining_s)
+
+    def _route(self, entry: Entry) -> Route:
+        groups = [entry.deployments]
+        for name in entry.fallbacks:
+            fallback = self._catalog.get(name)
+            if fallback is not None:
+                groups.append(fallback.deployments)
+        return Route(groups)
+
+    def _settle(
+        self, operation: str, meter: Meter, span: Span, error: BaseException | None, request_id: str
+    ) -> None:
+        row = meter.close(error, request_id)
+        self._ledger.settle(row)
+        self._telemetry.end(span, operation, row)
+
+
+def _name(error: BaseException, meter: Meter, model: str) -> None:
+    """Put in what the plugin cannot know."""
+    if isinstance(error, ProviderError):
+        error.provider = error.provider or meter.provider
+        error.model = model
+        error.attempts = meter.attempts
