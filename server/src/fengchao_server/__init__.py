@@ -1,0 +1,1 @@
+"""The fengchao gateway: an aiohttp server over the core."""

@@ -1,0 +1,21 @@
+"""How an API words its errors: what dispatch needs to know of `/aigc` and `/v1`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from fengchao_server.answers import Answer
+    from fengchao_server.dispatch import Call
+
+
+class Shape(Protocol):
+    """The wording of one API."""
+
+    def refuse(self, error: Exception, call: Call) -> Answer:
+        """The answer to a request that failed before its first byte."""
+        ...
+
+    def last_event(self, error: Exception, call: Call) -> bytes:
+        """The server-sent events that end a stream which failed after its first byte."""
+        ...
