@@ -63,24 +63,7 @@ class Screening:
         """
         shown: list[Delta] = []
         for delta in batch:
-            index = delta.index
-            blocked: Hit | None = None
-            if delta.reasoning:
-                delta.reasoning, blocked = self._feed((index, "reasoning", 0), delta.reasoning)
-            if blocked is None and (delta.text or delta.tool_calls or delta.finish_reason):
-                rest, blocked = self._end((index, "reasoning", 0))
-                delta.reasoning += rest
-            if blocked is None and delta.text:
-                text = delta.text
-                delta.text, blocked = self._feed((index, "text", 0), text)
-                if delta.text != text:
-                    delta.logprobs = (
-                        None  # they spell the tokens, the held back and the starred ones too
-                    )
-            if blocked is None and delta.tool_calls:
-                blocked = self._feed_calls(delta)
-            if blocked is None and delta.finish_reason:
-                blocked = self._finish(delta)
+            blocked = self._screen(delta)
             if blocked is not None:
                 delta.finish_reason = None
                 if delta.text or delta.reasoning:
@@ -90,47 +73,68 @@ class Screening:
                 shown.append(delta)
         return shown, None
 
-    def _feed(self, place: _Place, text: str) -> tuple[str, Hit | None]:
+    def _screen(self, delta: Delta) -> Hit | None:
+        """Take out of a delta what may not leave yet; the hit that ends the answer, if one does."""
+        index, text = delta.index, delta.text
+        is_last = delta.finish_reason is not None
+        blocked: Hit | None = None
+        thought_ends = bool(text or delta.tool_calls or is_last)
+        delta.reasoning, blocked = self._feed(
+            (index, "reasoning", 0), delta.reasoning, thought_ends
+        )
+        if blocked is None:
+            delta.text, blocked = self._feed((index, "text", 0), text, is_last)
+            if delta.text != text:
+                delta.logprobs = (
+                    None  # they spell the tokens, the held back and the starred ones too
+                )
+        if blocked is None and delta.tool_calls:
+            blocked = self._feed_calls(delta)
+        if blocked is None and is_last and self._screens:
+            blocked = self._end_calls(delta)
+        return blocked
+
+    def _feed(self, place: _Place, text: str, ends: bool) -> tuple[str, Hit | None]:  # noqa: FBT001
+        """What may leave of a text's next piece, with which it perhaps ends."""
         screen = self._screens.get(place)
         if screen is None:
+            if not text:
+                return "", None
+            if ends:
+                # A text that comes whole needs no memory of what came before; unless a hit must cut it.
+                screened = self._lexicon.screen(text, replace=self._replace)
+                if screened.blocked is None:
+                    self._count(screened.hits, "output")
+                    return screened.text, None
             screen = self._screens[place] = StreamScreen(self._lexicon, replace=self._replace)
         seen = len(screen.hits)
-        out = screen.feed(text)
-        self._count(screen.hits[seen:], "output")
-        return out, screen.blocked
-
-    def _end(self, place: _Place) -> tuple[str, Hit | None]:
-        screen = self._screens.pop(place, None)
-        if screen is None:
-            return "", None
-        seen = len(screen.hits)
-        out = screen.finish()
+        out = screen.feed(text) if text else ""
+        if ends:
+            del self._screens[place]
+            out += screen.finish()
         self._count(screen.hits[seen:], "output")
         return out, screen.blocked
 
     def _feed_calls(self, delta: Delta) -> Hit | None:
         fragments = []
         for fragment in delta.tool_calls:
-            arguments, blocked = self._feed(
-                (delta.index, "call", fragment.index), fragment.arguments
-            )
+            place = (delta.index, "call", fragment.index)
+            arguments, blocked = self._feed(place, fragment.arguments, ends=False)
             if blocked is not None:
                 return blocked
             fragments.append(replace(fragment, arguments=arguments))
         delta.tool_calls = tuple(fragments)
         return None
 
-    def _finish(self, delta: Delta) -> Hit | None:
-        """Let go of everything that the ending choice still holds back."""
-        rest, blocked = self._end((delta.index, "text", 0))
-        delta.text += rest
+    def _end_calls(self, delta: Delta) -> Hit | None:
+        """Let go of what the calls of the ending choice still hold back."""
         for place in [p for p in self._screens if p[0] == delta.index and p[1] == "call"]:
+            arguments, blocked = self._feed(place, "", ends=True)
             if blocked is not None:
-                break
-            arguments, blocked = self._end(place)
+                return blocked
             if arguments:
                 delta.tool_calls += (ToolCallFragment(place[2], arguments=arguments),)
-        return blocked
+        return None
 
     def _count(self, hits: Sequence[Hit], direction: Literal["input", "output"]) -> None:
         for hit in hits:
