@@ -2,7 +2,7 @@
 Where usage rows go between the end of a request and the store.
 
 A request never waits for a disk or a database: it hands over its row and is done. One owned task takes what has
-gathered, in batches, one transaction each. While the store is away rows wait, up to a capacity; a row is kept once,
+gathered, in batches, one transaction each: under a steady load a few in a second, not one per request. While the store is away rows wait, up to a capacity; a row is kept once,
 whatever is repeated, because it carries its own id.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from itertools import islice
 from typing import Protocol
 
 import structlog
@@ -79,7 +80,11 @@ class StoreLedger:
             await self._wake.wait()
             if len(self._waiting) < self._settings.batch and not self._closing.is_set():
                 await self._gather()
-            await self._write_all()
+            await self._write()
+            if self._waiting:
+                continue
+            self._wake.clear()
+            self._idle.set()
             if self._closing.is_set():
                 return
 
@@ -96,15 +101,17 @@ class StoreLedger:
         except TimeoutError:
             pass
 
-    async def _write_all(self) -> None:
+    async def _write(self) -> None:
+        """Write one batch, however often that has to be tried."""
         pause, attempts = _FIRST_PAUSE_S, 0
-        while self._waiting:
-            rows = [self._waiting[i] for i in range(min(self._settings.batch, len(self._waiting)))]
+        while True:
+            rows = list(islice(self._waiting, self._settings.batch))
             try:
                 await self._store.add(rows)
+                break
             except (
                 Exception
-            ) as error:  # whatever the store's driver raises, the rows stay and are tried again
+            ) as error:  # a store of whatever make may fail in its own way; the rows stay
                 attempts += 1
                 log.warning(
                     "ledger.store_away", waiting=len(self._waiting), error=type(error).__name__
@@ -112,14 +119,11 @@ class StoreLedger:
                 if self._closing.is_set() and attempts >= _CLOSING_ATTEMPTS:
                     self._telemetry.rows_dropped(len(self._waiting))
                     log.exception("ledger.rows_lost", rows=len(self._waiting))
-                    break
+                    self._waiting.clear()
+                    return
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE_S)
-                continue
-            pause, attempts = _FIRST_PAUSE_S, 0
-            # Rows dropped for space while this batch was under way were its oldest.
-            kept = {row.id for row in rows}
-            while self._waiting and self._waiting[0].id in kept:
-                self._waiting.popleft()
-        self._wake.clear()
-        self._idle.set()
+        # Rows that were dropped for space meanwhile were the oldest, and so of this batch.
+        written = {row.id for row in rows}
+        while self._waiting and self._waiting[0].id in written:
+            self._waiting.popleft()

@@ -119,8 +119,8 @@ class Pipeline:
         exchange.started = True
         meter, screening = exchange.meter, exchange.screening
         failure: BaseException | None = None
+        deadline = Deadline(self._limits)
         try:
-            deadline = Deadline(self._limits)
             source, first = await self._first(exchange, deadline)
             async with aclosing(source):
                 batch: Sequence[Delta] | None = first
@@ -143,6 +143,7 @@ class Pipeline:
             _name(error, meter, exchange.model)
             raise
         finally:
+            deadline.stop()
             if not meter.is_settled:
                 self._settle("chat", meter, exchange.span, failure, exchange.request_id)
 

@@ -1,0 +1,102 @@
+"""Time limits around the steps of a provider's stream."""
+
+import asyncio
+
+import pytest
+
+from fengchao_core import Delta, Limits
+from fengchao_core.deadlines import Deadline
+from fengchao_core.errors import ProviderTimeout
+
+BATCH = [Delta("x")]
+
+
+async def steps(*awaited):
+    """A stream that awaits each event before its batch; None waits for nothing."""
+    for event in awaited:
+        if event is not None:
+            await event.wait()
+        yield BATCH
+
+
+async def test_steps_within_their_limits_pass():
+    """A stream that keeps its limits comes through whole, and its end is None."""
+    deadline = Deadline(Limits(first_delta_s=5, idle_s=5))
+    source = steps(None, None)
+    got = [await deadline.pull(source, first=n == 0) for n in range(3)]
+    deadline.stop()
+    assert [BATCH, BATCH, None] == got
+
+
+@pytest.mark.parametrize(
+    ("limits", "first", "phase", "length"),
+    [
+        (Limits(first_delta_s=0.02), True, "first delta", 0.02),
+        (Limits(idle_s=0.02), False, "idle", 0.02),
+        (Limits(total_s=0.02), True, "total", 0.02),
+    ],
+)
+async def test_a_late_step_is_told_by_its_limit(limits, first, phase, length):
+    """The limit that passed is named with its length, and the source is closed."""
+    source = steps(asyncio.Event())
+    with pytest.raises(ProviderTimeout) as caught:
+        await Deadline(limits).pull(source, first=first)
+    assert (phase, length) == (caught.value.phase, caught.value.limit_s)
+    assert await anext(source, None) is None
+
+
+async def test_a_shorter_limit_after_a_longer_one_holds():
+    """The timer that was set for a far limit does not make a near one late."""
+    deadline = Deadline(Limits(first_delta_s=60, idle_s=0.02))
+    source = steps(None, asyncio.Event())
+    assert await deadline.pull(source, first=True) == BATCH
+    with pytest.raises(ProviderTimeout):
+        await deadline.pull(source, first=False)
+
+
+async def test_time_between_the_steps_is_the_callers():
+    """A caller that is slow to take its deltas passes no limit."""
+    deadline = Deadline(Limits(first_delta_s=0.02, idle_s=0.02))
+    source = steps(None, None)
+    assert await deadline.pull(source, first=True) == BATCH
+    await asyncio.sleep(0.06)
+    assert await deadline.pull(source, first=False) == BATCH
+    deadline.stop()
+
+
+async def test_the_task_is_not_left_cancelled():
+    """After a limit passed, the task that waited goes on as if nobody had cancelled it."""
+    task = asyncio.current_task()
+    with pytest.raises(ProviderTimeout):
+        await Deadline(Limits(first_delta_s=0.01)).pull(steps(asyncio.Event()), first=True)
+    assert 0 == task.cancelling()
+    await asyncio.sleep(0)
+
+
+async def test_a_cancelled_caller_is_cancelled():
+    """Cancelling the task from outside is a cancellation, not a passed limit."""
+    started = asyncio.Event()
+
+    async def wait():
+        started.set()
+        await Deadline(Limits()).pull(steps(asyncio.Event()), first=True)
+
+    task = asyncio.create_task(wait())
+    await started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_cancellation_goes_before_a_limit():
+    """A task that is cancelled just when its limit passes is cancelled."""
+    loop = asyncio.get_running_loop()
+
+    async def wait():
+        deadline = Deadline(Limits(first_delta_s=0.02))
+        task = asyncio.current_task()
+        loop.call_at(loop.time() + 0.02, task.cancel)
+        await deadline.pull(steps(asyncio.Event()), first=True)
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.create_task(wait())
