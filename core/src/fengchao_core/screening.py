@@ -9,6 +9,7 @@ delta whose text is changed are left out.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
@@ -34,13 +35,14 @@ class Screening:
         replace: replace hits by `*` instead of refusing.
     """
 
-    __slots__ = ("_lexicon", "_replace", "_screens", "_telemetry")
+    __slots__ = ("_held", "_lexicon", "_replace", "_screens", "_telemetry")
 
     def __init__(self, lexicon: Lexicon, *, replace: bool, telemetry: Telemetry) -> None:
         self._lexicon = lexicon
         self._replace = replace
         self._telemetry = telemetry
         self._screens: dict[_Place, StreamScreen] = {}
+        self._held: dict[_Place, int] = {}
 
     def input(self, text: str) -> str:
         """
@@ -62,16 +64,58 @@ class Screening:
         Deltas that have nothing left to say are left out.
         """
         shown: list[Delta] = []
-        for delta in batch:
-            blocked = self._screen(delta)
+        position = 0
+        while position < len(batch):
+            burst = self._burst(batch, position)
+            if len(burst) > 1:
+                position += len(burst)
+                blocked = self._screen_burst(burst, shown)
+            else:
+                delta = batch[position]
+                position += 1
+                blocked = self._screen(delta)
+                if blocked is not None:
+                    delta.finish_reason = None
+                    delta.tool_calls = ()
+                if blocked is None or delta.text or delta.reasoning:
+                    _show(delta, shown)
             if blocked is not None:
-                delta.finish_reason = None
-                if delta.text or delta.reasoning:
-                    shown.append(replace(delta, tool_calls=()))
                 return shown, blocked.refusal("output")
-            if _says_anything(delta):
-                shown.append(delta)
         return shown, None
+
+    def _burst(self, batch: Sequence[Delta], start: int) -> Sequence[Delta]:
+        """The deltas from here on that say nothing but text, of one choice whose reasoning is over."""
+        index = batch[start].index
+        end = start
+        if (index, "reasoning", 0) not in self._screens:
+            for delta in itertools.islice(batch, start, None):
+                if delta.index != index or not _is_plain(delta):
+                    break
+                end += 1
+        return batch[start:end]
+
+    def _screen_burst(self, burst: Sequence[Delta], shown: list[Delta]) -> Hit | None:
+        """
+        Screen what arrived together as one text, and give each delta its share of what may leave.
+
+        A screen neither adds nor drops a character, so the shares are known by their lengths: first what was held back
+        before, then the deltas' own.
+        """
+        place = (burst[0].index, "text", 0)
+        text = "".join([delta.text for delta in burst])
+        end = self._held.get(place, 0)
+        out, blocked = self._feed(place, text, ends=False)
+        if out == text and not end:
+            shown.extend(burst)
+            return blocked
+        start = 0
+        for delta in burst:
+            end += len(delta.text)
+            delta.text = out[start:end]
+            start = end
+            if delta.text:
+                shown.append(delta)
+        return blocked
 
     def _screen(self, delta: Delta) -> Hit | None:
         """Take out of a delta what may not leave yet; the hit that ends the answer, if one does."""
@@ -85,9 +129,8 @@ class Screening:
         if blocked is None:
             delta.text, blocked = self._feed((index, "text", 0), text, is_last)
             if delta.text != text:
-                delta.logprobs = (
-                    None  # they spell the tokens, the held back and the starred ones too
-                )
+                # They spell the tokens, the held back and the starred ones too.
+                delta.logprobs = None
         if blocked is None and delta.tool_calls:
             blocked = self._feed_calls(delta)
         if blocked is None and is_last and self._screens:
@@ -109,10 +152,12 @@ class Screening:
             screen = self._screens[place] = StreamScreen(self._lexicon, replace=self._replace)
         seen = len(screen.hits)
         out = screen.feed(text) if text else ""
+        self._held[place] = self._held.get(place, 0) + len(text) - len(out)
         if ends:
-            del self._screens[place]
+            del self._screens[place], self._held[place]
             out += screen.finish()
-        self._count(screen.hits[seen:], "output")
+        if len(screen.hits) > seen:
+            self._count(screen.hits[seen:], "output")
         return out, screen.blocked
 
     def _feed_calls(self, delta: Delta) -> Hit | None:
@@ -142,8 +187,22 @@ class Screening:
             log.info("sensitive.hit", category=hit.category, direction=direction, action=hit.action)
 
 
-def _says_anything(delta: Delta) -> bool:
-    return bool(
+def _is_plain(delta: Delta) -> bool:
+    return not (
+        not delta.text
+        or delta.finish_reason is not None
+        or delta.reasoning
+        or delta.tool_calls
+        or delta.usage is not None
+        or delta.extra
+        or delta.refusal
+        or delta.logprobs
+    )
+
+
+def _show(delta: Delta, shown: list[Delta]) -> None:
+    """Keep a delta that still says anything."""
+    if (
         delta.text
         or delta.reasoning
         or delta.finish_reason
@@ -152,4 +211,5 @@ def _says_anything(delta: Delta) -> bool:
         or delta.extra
         or delta.refusal
         or delta.logprobs
-    )
+    ):
+        shown.append(delta)

@@ -39,7 +39,7 @@ _SECRET_VALUES: Final = re.compile(
     r"|(?i:(?:api_key|secret_key|secret|token|access_token|signature|authorization)=)[^&\s\"']+"
 )
 _FLUSH_S: Final = 0.1
-_MOST_WAITING: Final = 1000
+_MOST_WAITING: Final = 64
 
 Event = dict[str, Any]
 

@@ -91,14 +91,15 @@ class Chunks:
             ):
                 if 0 not in self._begun:
                     events.append(self._begin(0))
-                events += self._before, orjson.dumps(delta.text), self._after
+                data = orjson.dumps(delta.text)
+                events += (
+                    self._before,
+                    data if delta.text.isascii() else _escaped(data),
+                    self._after,
+                )
             else:
                 self._rare(delta, events)
-        data = b"".join(events)
-        for raw, escaped in _LINE_ENDS:
-            if raw in data:
-                data = data.replace(raw, escaped)
-        return data
+        return b"".join(events)
 
     def end(self) -> bytes:
         """What ends a stream that came to its good end."""
@@ -156,7 +157,15 @@ class Chunks:
             body["usage"] = None
         if extra:
             body |= _foreign(extra)
-        return b"data: %b\n\n" % orjson.dumps(body)
+        return b"data: %b\n\n" % _escaped(orjson.dumps(body))
+
+
+def _escaped(data: bytes) -> bytes:
+    """JSON without the characters at which some clients split a stream."""
+    for raw, escaped in _LINE_ENDS:
+        if raw in data:
+            data = data.replace(raw, escaped)
+    return data
 
 
 def _choice(choice: Choice) -> dict[str, Any]:

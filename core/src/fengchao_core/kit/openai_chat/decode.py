@@ -112,7 +112,13 @@ class Decoder:
         """
         deltas: list[Delta] = []
         self._chunk(reading.parse(body), body, deltas)
+        said = len(deltas)
         self._finish(deltas, is_certain=True)
+        if said == 1 and len(deltas) == 2 and deltas[0].index == deltas[1].index:
+            # One choice that said one thing: one delta, so that whoever takes it sees that its text is whole.
+            only, end = deltas
+            only.finish_reason, only.usage = end.finish_reason, end.usage
+            deltas = [only]
         return self._noted(deltas)
 
     def _event(self, event: bytes, deltas: list[Delta]) -> None:
