@@ -148,6 +148,7 @@ def test_txt_refuses_what_it_cannot_hold() -> None:
         {"category": "x", "words": ("a", " ")},
         {"category": "x", "words": "abc"},
         {"category": "x", "allow": ("",)},
+        {"category": "x", "words": ("a\ud800",)},
         {"category": "x", "words": ("a",), "action": "explode"},
     ],
 )

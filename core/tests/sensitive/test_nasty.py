@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 
 import pytest
@@ -25,9 +26,9 @@ def test_ten_megabytes_are_screened_in_seconds() -> None:
 def test_a_million_hits_are_all_found() -> None:
     """Every one is told and starred."""
     lexicon = Lexicon.build([WordList("x", ("坏词",))])
-    screened = lexicon.screen("坏词，" * 300_000, replace=True)
-    assert 300_000 == len(screened.hits)
-    assert "**，" * 300_000 == screened.text
+    screened = lexicon.screen("坏词" * 1_000_000, replace=True)
+    assert 1_000_000 == len(screened.hits)
+    assert "**" * 1_000_000 == screened.text
 
 
 @pytest.mark.parametrize(
@@ -114,11 +115,15 @@ async def test_a_large_text_in_a_thread_leaves_the_loop_awake() -> None:
     lexicon = Lexicon.build([WordList("x", ("敏感词", "天气"))])
     text = ORDINARY * (2_000_000 // len(ORDINARY))
     lags = []
+    # What other tests have left is not this one's: a collection of it all would be measured as well.
+    gc.collect()
+    gc.freeze()
     async with asyncio.TaskGroup() as group:
         task = group.create_task(asyncio.to_thread(lexicon.screen, text, replace=True))
         while not task.done():
             begun = time.perf_counter()
             await asyncio.sleep(0)
             lags.append(time.perf_counter() - begun)
+    gc.unfreeze()
     assert len(text) == len(task.result().text)
     assert max(lags) < 0.25  # measured: 0.02; a busy machine adds its own

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
+
 import pytest
 
 from fengchao_core.errors import SensitiveContent, SettingsError
-from fengchao_core.sensitive import Hit, Lexicon, StreamScreen, WordList
+from fengchao_core.sensitive import Folding, Hit, Lexicon, StreamScreen, WordList
 
 BLOCK = WordList("违禁", ("敏感词", "敏感词汇表"), notes={"敏感词": "see the policy"})
 REPLACE = WordList("广告", ("加微信", "敏感"), action="replace")
@@ -152,8 +155,54 @@ def test_a_list_of_allowed_words_alone_finds_nothing() -> None:
 
 def test_pinyin_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without pypinyin the switch is a clear error, not a silent no."""
-    from fengchao_core.sensitive import Folding
-
-    monkeypatch.setitem(__import__("sys").modules, "pypinyin", None)
+    monkeypatch.setitem(sys.modules, "pypinyin", None)
     with pytest.raises(SettingsError, match="pip install pypinyin"):
         Lexicon.build([BLOCK], Folding(pinyin=True))
+
+
+@pytest.fixture
+def spelling(monkeypatch: pytest.MonkeyPatch) -> Lexicon:
+    """A lexicon that reads pinyin, through a stand-in that knows a few characters as pypinyin does."""
+    known = {
+        "敏": "min",
+        "感": "gan",
+        "词": "ci",
+        "磁": "ci",
+        "此": "ci",
+        "赌": "du",
+        "独": "du",
+        "博": "bo",
+    }
+    pypinyin = ModuleType("pypinyin")
+    pypinyin.lazy_pinyin = lambda text: [known.get(char, char) for char in text]  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "pypinyin", pypinyin)
+    words = WordList("x", ("敏感词", "赌博", "磁"), allow=("敏感词典",))
+    return Lexicon.build([words], Folding(pinyin=True))
+
+
+@pytest.mark.parametrize(
+    ("text", "hit"),
+    [
+        ("用mingan ci写", "mingan ci"),
+        ("Ｍin-Gan-Ci", "Ｍin-Gan-Ci"),
+        ("敏gan词", "敏gan词"),
+        ("敏感此ci", None),
+        ("独bo", "独bo"),
+        ("敏感词", "敏感词"),
+        ("独博", None),
+        ("ci", None),
+        ("mingan", None),
+    ],
+)
+def test_words_written_in_pinyin(spelling: Lexicon, text: str, hit: str | None) -> None:
+    """Wholly or in part in letters; characters that only sound alike are left alone, and so are single syllables."""
+    assert ([hit] if hit else []) == [text[h.start : h.end] for h in spelling.find(text)]
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_words_written_in_pinyin_in_a_stream(spelling: Lexicon, size: int) -> None:
+    """The stream finds them as the whole text does."""
+    text = "这里min gan ci，敏gan词典，du博。"
+    screen = StreamScreen(spelling, replace=True)
+    out = "".join(screen.feed(text[at : at + size]) for at in range(0, len(text), size))
+    assert spelling.screen(text, replace=True).text == out + screen.finish()

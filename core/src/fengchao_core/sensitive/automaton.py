@@ -9,7 +9,7 @@ one is not, `Tier.choose` looks again in that place only.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -30,7 +30,6 @@ NO_WORD: Final = -1
 """The verdict on a match that is not a word."""
 
 _BUCKET = 128
-_DEEPEST = 8
 _END = INVISIBLE + INVISIBLE
 
 Match = tuple[int, int, int]
@@ -52,6 +51,43 @@ class Entry:
     shape: Shape | None
     source: WordList
     word: str
+
+
+class Entries:
+    """
+    Many entries in little memory: not an object for each, which the collector of garbage would have to visit.
+
+    Iterating makes them anew.
+    """
+
+    __slots__ = ("_shapes", "_skeletons", "_sources", "_words")
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def __len__(self) -> int:
+        return len(self._words)
+
+    def __iter__(self) -> Iterator[Entry]:
+        for number, skeleton in enumerate(self._skeletons):
+            yield Entry(
+                skeleton, self._shapes.get(number), self._sources[number], self._words[number]
+            )
+
+    def add(self, entry: Entry) -> None:
+        """Take one more."""
+        if entry.shape is not None:
+            self._shapes[len(self._words)] = entry.shape
+        self._skeletons.append(entry.skeleton)
+        self._sources.append(entry.source)
+        self._words.append(entry.word)
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._skeletons: list[str] = []
+        self._shapes: dict[int, Shape] = {}
+        self._sources: list[WordList] = []
+        self._words: list[str] = []
 
 
 class Shard:
@@ -137,18 +173,18 @@ class Tier:
         self.longest = max(shard.longest for shard in shards)
 
     @classmethod
-    def build(cls, action: Action, entries: list[Entry], *, overlapping: bool = False) -> Self:
+    def build(cls, action: Action, entries: Entries, *, overlapping: bool = False) -> Self:
         """
         Build the automata of at least one word. Words with one first symbol share a shard.
 
         Args:
-            entries: the words. The list is emptied, so that what is done with can be forgotten on the way.
+            entries: the words. They are taken out, so that what is done with can be forgotten on the way.
             overlapping: find every match, not the leftmost-longest.
         """
-        root = _split(list({entry.skeleton for entry in entries}), 0)
-        parts: list[list[Entry]] = [[] for _ in range(-(-len(entries) // SHARD))]
+        root = _split(list({entry.skeleton for entry in entries}))
+        parts = [Entries() for _ in range(-(-len(entries) // SHARD))]
         for entry in entries:
-            parts[ord(entry.skeleton[0]) % len(parts)].append(entry)
+            parts[ord(entry.skeleton[0]) % len(parts)].add(entry)
         entries.clear()
         shards = []
         while parts:
@@ -257,7 +293,7 @@ class Tier:
         return max(low, high)
 
 
-def _split(rests: list[str], depth: int) -> _Branch:
+def _split(rests: list[str]) -> _Branch:
     """
     A tree of which texts are the beginning of a word.
 
@@ -269,8 +305,8 @@ def _split(rests: list[str], depth: int) -> _Branch:
         groups.setdefault(rest[:1], []).append(rest[1:])
     branch: _Branch = {}
     for symbol, group in groups.items():
-        if symbol and depth < _DEEPEST and sum(map(len, group)) + len(group) > _BUCKET:
-            branch[symbol] = _split(group, depth + 1)
+        if symbol and sum(map(len, group)) + len(group) > _BUCKET:
+            branch[symbol] = _split(group)
         else:
             # A word that ends here stands first, where it is seen at once.
             group.sort(key=bool)

@@ -71,7 +71,7 @@ def load_simplified() -> dict[str, str]:
 
 def fold_form(char: str) -> str:
     """
-    Width, letter case, compatibility forms, accents on Latin letters: gone.
+    Width, letter case, compatibility forms, accents: gone.
 
     Example:
         >>> fold_form("Ａ"), fold_form("É"), fold_form("㎏"), fold_form("🅰")
@@ -122,11 +122,16 @@ def kind(char: str) -> str:
         return SYMBOL if char in _DECORATION else PLAIN
     if category[0] == "S":
         return PLAIN if char in _CODE_SIGNS else SYMBOL
-    if category[0] == "M" and any(low <= ord(char) <= high for low, high in _DECORATING):
+    if category[0] == "M" and _is_decoration(char):
         return MARK
     return ""
 
 
 def _without_accent(char: str) -> str:
-    base = unicodedata.normalize("NFD", char)[0]
-    return base if "a" <= base <= "z" else char
+    """A letter without its marks, so that it is the same composed and decomposed. A voice mark makes another kana: stays."""
+    apart = unicodedata.normalize("NFD", char)
+    return apart[0] if all(map(_is_decoration, apart[1:])) else char
+
+
+def _is_decoration(char: str) -> bool:
+    return any(low <= ord(char) <= high for low, high in _DECORATING)

@@ -9,11 +9,11 @@ pinyin is on, ideographs are also read *spelled*.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from fengchao_core.errors import SettingsError
-from fengchao_core.sensitive.automaton import Entry
+from fengchao_core.sensitive.automaton import Entries, Entry
 from fengchao_core.sensitive.characters import PLACEHOLDERS, PLAIN, STOP, SYMBOL
 from fengchao_core.sensitive.folding import Folded, Folder, Folding
 from fengchao_core.sensitive.shape import LONGEST_WORD, Shape, unfold_repeats
@@ -44,7 +44,7 @@ class Folders:
 
 
 @dataclass(frozen=True, slots=True)
-class Entries:
+class SortedWords:
     """
     Everything to look for.
 
@@ -54,12 +54,12 @@ class Entries:
         count: how many words there are.
     """
 
-    words: dict[tuple[Kind, Action], list[Entry]] = field(default_factory=dict)
-    allow: dict[Kind, list[Entry]] = field(default_factory=dict)
-    count: int = 0
+    words: dict[tuple[Kind, Action], Entries]
+    allow: dict[Kind, Entries]
+    count: int
 
     @classmethod
-    def of(cls, lists: Iterable[WordList], folders: Folders) -> Entries:
+    def of(cls, lists: Iterable[WordList], folders: Folders) -> SortedWords:
         """
         Sort the words of lists by how they are read.
 
@@ -67,8 +67,8 @@ class Entries:
             SettingsError: words with nothing visible in them, or too long ones; all at once, by category and place.
         """
         problems: list[str] = []
-        words: dict[tuple[Kind, Action], list[Entry]] = {}
-        allow: dict[Kind, list[Entry]] = {}
+        words: dict[tuple[Kind, Action], Entries] = {}
+        allow: dict[Kind, Entries] = {}
         count = 0
         for source in lists:
             for place, word in enumerate(source.words):
@@ -76,12 +76,12 @@ class Entries:
                 read = _read(word, source, folders)
                 problems += _problems(f"word list {source.category!r}: words[{place}]", read)
                 for kind, entry in read:
-                    words.setdefault((kind, source.action), []).append(entry)
+                    words.setdefault((kind, source.action), Entries()).add(entry)
             for place, word in enumerate(source.allow):
                 read = _read_allowed(word, source, folders)
                 problems += _problems(f"word list {source.category!r}: allow[{place}]", read)
                 for kind, entry in read:
-                    allow.setdefault(kind, []).append(entry)
+                    allow.setdefault(kind, Entries()).add(entry)
         if problems:
             raise SettingsError(*problems)
         return cls(words, allow, count)
@@ -91,7 +91,10 @@ def _read(word: str, source: WordList, folders: Folders) -> list[tuple[Kind, Ent
     folded = folders.by_kind["folded"].fold(word.strip())
     if not folded.skeleton or _lives_on_symbols(folded, word.strip()):
         return _read_as("literal", word, source, folders)
-    shape = None if folded.is_plain else Shape.of(folded.aligned)
+    numerals = folded.skeleton.isdecimal() and not folded.symbols_of(word.strip()).isdecimal()
+    shape = None
+    if numerals or not folded.is_plain:
+        shape = Shape.of(folded.aligned, numerals=numerals)
     # Most words are their own skeletons: one text for both halves what a large list takes.
     skeleton = word if folded.skeleton == word else folded.skeleton
     read: list[tuple[Kind, Entry]] = [("folded", Entry(skeleton, shape, source, word))]

@@ -31,15 +31,21 @@ from fengchao_core.sensitive.characters import (
 ATTACHED: Final = frozenset((MARK, REPEAT))
 """Placeholders that belong to the symbol before them."""
 
-_VOICE_MARKS: Final = ("\u3099", "\u309a")
 _VOICED = re.compile("(.?)([\u3099\u309a])", re.DOTALL)
-# The kana that a voice mark can follow; half-width ones too, since they fold to these.
-_KANA = [chr(code) for code in (*range(0x3041, 0x3100), *range(0xFF66, 0xFF9E))]
-VOICEABLE: Final = frozenset(
-    kana
-    for kana in _KANA
-    if any(len(unicodedata.normalize("NFKC", kana + mark)) == 1 for mark in _VOICE_MARKS)
+# Kana, plain, circled, squared and of half width.
+_KANA = (
+    *range(0x3041, 0x3100),
+    *range(0x32D0, 0x3358),
+    *range(0xFF66, 0xFF9E),
+    *range(0x1F200, 0x1F220),
 )
+VOICEABLE: Final = frozenset(
+    chr(code)
+    for code in _KANA
+    for kana in [unicodedata.normalize("NFKC", chr(code))[-1]]
+    if any(len(unicodedata.normalize("NFC", kana + mark)) == 1 for mark in "\u3099\u309a")
+)
+"""Characters that a voice mark after them turns into others."""
 
 # Only these two planes are remembered in a table: a text of a million different code points must not fill the memory.
 _REMEMBERED = 0x20000
@@ -54,7 +60,7 @@ class Folding:
     Which disguises are seen through. Words fold the same way as texts, so a word always finds itself.
 
     Attributes:
-        forms: letter case, full and half width, NFKC, accents on Latin letters.
+        forms: letter case, full and half width, NFKC, accents. (Korean in single jamo is not put together.)
         traditional: traditional characters count as their simplified ones.
         digits: ①, 一, 壹, １ count as 1.
         symbols: spaces, punctuation, symbols and invisible characters between the characters of a word are looked past.
@@ -133,6 +139,10 @@ class Folded:
     def characters(self, start: int, end: int) -> int:
         """How many characters of the text the symbols from one to another came from."""
         return len({self.origin(place) for place in self.at[start:end]})
+
+    def symbols_of(self, text: str, start: int = 0, end: int | None = None) -> str:
+        """The characters of the text that the symbols from one to another came from, as they were written."""
+        return "".join(text[self.origin(place)] for place in self.at[start:end])
 
     def is_whole(self, start: int, end: int) -> bool:
         """Whether a stretch of the aligned text covers whole characters of the text."""

@@ -9,6 +9,7 @@ symbols before it as an allowed word may reach back.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import NamedTuple
@@ -20,6 +21,7 @@ from fengchao_core.sensitive.shape import EXACT, ONCE, Fit
 from fengchao_core.sensitive.words import Action, WordList
 
 _GLANCE = 12
+_NONE: Sequence[Found] = ()
 
 
 class Found(NamedTuple):
@@ -66,6 +68,7 @@ class Scan:
     Finds the words of a reading in a text that arrives in pieces. One text, one scan, one thread at a time.
 
     Attributes:
+        reading: the reading.
         settled: how many characters of the text are decided: no hit that is yet to be told starts before.
     """
 
@@ -84,10 +87,13 @@ class Scan:
         "_open",
         "_text",
         "_tiers",
+        "_window",
+        "reading",
         "settled",
     )
 
     def __init__(self, reading: Reading) -> None:
+        self.reading = reading
         self._tiers = reading.tiers
         self._allow = reading.allow
         self._fold = reading.folder.fold
@@ -98,13 +104,14 @@ class Scan:
         self._text = ""
         self._base = 0
         self._next = [0] * len(reading.tiers)
-        # Of the piece that is being looked at.
+        # Of what is being looked at.
+        self._window = ""
         self._found: list[Found] = []
         self._excuses: _Excuses | None = None
         self._action: Action = "record"
         self.settled = 0
 
-    def advance(self, piece: str, *, final: bool = False) -> list[Found]:
+    def advance(self, piece: str, *, final: bool = False) -> Sequence[Found]:
         """
         Take the next piece.
 
@@ -119,6 +126,7 @@ class Scan:
         if not final and text and text[-1] in VOICEABLE:
             # The next character may make another kana of it.
             late, text = text[-1], text[:-1]
+        self._window = text
         self._folded = folded = self._fold(text)
         skeleton = folded.skeleton
         size = len(skeleton)
@@ -145,10 +153,14 @@ class Scan:
                 self._action = tier.action
                 self._excuses = None
                 following[index] = tier.choose(skeleton, low, high, self._judge)
-        self._keep(text, min(following))
-        self._text += late
+        if final:
+            self.settled = self._base + len(text)
+        else:
+            self._keep(text, following[0] if len(following) == 1 else min(following))
+            if late:
+                self._text += late
         if not self._found:
-            return []
+            return _NONE
         found, self._found = self._found, []
         return found
 
@@ -182,7 +194,7 @@ class Scan:
         after = end
         if number in shard.variants or high - low != end - start:
             variants = shard.variants.get(number) or (Entry("", None, source, word),)
-            entry, fit = self._fit(variants, match, folded.aligned[low:high])
+            entry, fit = self._fit(variants, match, low, high)
             if entry is None:
                 return NO_WORD
             source, word = entry.source, entry.word
@@ -205,17 +217,27 @@ class Scan:
         return after
 
     def _fit(
-        self, variants: tuple[Entry, ...], match: Match, stretch: str, *, strict: bool = False
+        self,
+        variants: tuple[Entry, ...],
+        match: Match,
+        low: int,
+        high: int,
+        *,
+        strict: bool = False,
     ) -> tuple[Entry | None, Fit]:
         """The first of the words that share a skeleton which a match really is, and how."""
         _, start, end = match
+        folded = self._folded
         for entry in variants:
             shape = entry.shape or ONCE[end - start]
-            fit = shape.fit(stretch, self._gap, strict=strict)
-            if fit is not None and (
-                not shape.spelled or self._folded.characters(start, end) > shape.spelled
-            ):
-                return entry, fit
+            fit = shape.fit(folded.aligned[low:high], self._gap, strict=strict)
+            if fit is None:
+                continue
+            if shape.spelled and folded.characters(start, end) <= shape.spelled:
+                continue
+            if shape.numerals and folded.symbols_of(self._window, start, end).isdecimal():
+                continue
+            return entry, fit
         return None, EXACT
 
     def _find_excuses(self, allow: Tier) -> _Excuses:
@@ -227,7 +249,7 @@ class Scan:
                 low, high = folded.span(start, end, self._gap)
                 source, word = shard.entry(number)
                 variants = shard.variants.get(number) or (Entry("", None, source, word),)
-                entry, fit = self._fit(variants, match, folded.aligned[low:high], strict=True)
+                entry, fit = self._fit(variants, match, low, high, strict=True)
                 if entry is not None:
                     spans.append((low + fit.front, high - fit.back))
         low, longer = self._open

@@ -6,9 +6,12 @@ What is found is the business of the scans; here it is decided what may leave, a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fengchao_core.sensitive.hits import Hit, star
-from fengchao_core.sensitive.lexicon import Lexicon, in_order, to_hit
-from fengchao_core.sensitive.scan import Found, Scan
+from fengchao_core.sensitive.lexicon import Lexicon, to_hit
+from fengchao_core.sensitive.scan import Found
+from fengchao_core.sensitive.search import Search
 
 
 class StreamScreen:
@@ -37,66 +40,55 @@ class StreamScreen:
         [Hit(start=2, end=5, category='示例', action='block')]
     """
 
-    __slots__ = ("_held", "_replace", "_scans", "_sent", "_spans", "_told", "blocked", "hits")
+    __slots__ = ("_held", "_replace", "_search", "_sent", "_spans", "blocked", "hits")
 
     def __init__(self, lexicon: Lexicon, *, replace: bool = False) -> None:
-        self._scans = [Scan(reading) for reading in lexicon.readings]
+        self._search = Search(lexicon.readings) if lexicon.readings else None
         self._replace = replace
         self._held = ""
         self._sent = 0
-        self._told: list[Found] = []
         self._spans: list[tuple[int, int]] = []
         self.hits: list[Hit] = []
         self.blocked: Hit | None = None
 
-    def feed(self, text: str) -> str:
+    def feed(self, text: str, *, final: bool = False) -> str:
         """
         Take the next piece and give what may leave now; look at `blocked` afterwards.
 
         Costs microseconds. A piece of many thousand characters is better fed in a thread.
+
+        Args:
+            final: the text ends with it.
         """
-        return self._advance(text, final=False)
-
-    def finish(self) -> str:
-        """Give what is still held back, since the text has ended; look at `blocked` afterwards."""
-        return self._advance("", final=True)
-
-    def _advance(self, text: str, *, final: bool) -> str:
-        if not self._scans:
+        search = self._search
+        if search is None:
             return text
         if self.blocked is not None:
             return ""
-        self._held += text
-        told = self._told
-        settled = self._sent + len(self._held)
-        for scan in self._scans:
-            told += scan.advance(text, final=final)
-            settled = min(settled, scan.settled)
-        if told:
-            settled = self._release(settled)
-        ready, self._held = self._held[: settled - self._sent], self._held[settled - self._sent :]
+        held = self._held + text
+        sent = self._sent
+        found = search.advance(text, final=final)
+        settled = self._take(found, search.settled) if found else search.settled
+        ready = held[: settled - sent]
+        self._held = held[settled - sent :]
+        self._sent = settled
         if self._spans:
-            sent = self._sent
             ready = star(ready, [(start - sent, end - sent) for start, end in self._spans])
             self._spans = [span for span in self._spans if span[1] > settled]
-        self._sent = settled
         return ready
 
-    def _release(self, settled: int) -> int:
-        """Tell the hits before `settled`, since no earlier one can come; return how far the text may leave."""
-        self._told = in_order(self._told)
-        later = []
-        for found in self._told:
-            if found.start >= settled:
-                later.append(found)
-                continue
-            hit = to_hit(found)
+    def finish(self) -> str:
+        """Give what is still held back, since the text has ended; look at `blocked` afterwards."""
+        return self.feed("", final=True)
+
+    def _take(self, found: Sequence[Found], settled: int) -> int:
+        """Take hits; return how far the text may leave."""
+        for one in found:
+            hit = to_hit(one)
             self.hits.append(hit)
             if hit.is_starred(replace=self._replace):
                 self._spans.append((hit.start, hit.end))
             elif hit.action == "block":
                 self.blocked = hit
-                self._held = self._held[: hit.start - self._sent]
                 return hit.start
-        self._told = later
         return settled

@@ -55,19 +55,22 @@ class Shape:
         runs: how often each symbol is written in the word.
         gaps: after which symbols the word itself has a space or a symbol.
         spelled: how many characters the word has, where it is looked for in pinyin; 0 elsewhere.
+        numerals: whether the word is a number in ideographs ("五四"): plain digits are not it, for 54 is in many numbers.
     """
 
     runs: tuple[int, ...]
     gaps: frozenset[int] = frozenset()
     spelled: int = 0
+    numerals: bool = False
 
     @classmethod
-    def of(cls, aligned: str) -> Self:
+    def of(cls, aligned: str, *, numerals: bool = False) -> Self:
         """The shape of a word, from its aligned form."""
         pieces = _PIECE.findall(aligned)
         return cls(
             tuple(1 + len(repeats) for _, repeats, _ in pieces),
             frozenset(n for n, (_, _, rest) in enumerate(pieces[:-1]) if rest),
+            numerals=numerals,
         )
 
     def fit(self, found: str, gap: int, *, strict: bool = False) -> Fit | None:
@@ -81,6 +84,7 @@ class Shape:
         - Between two Latin letters or digits, spaces and punctuation count only where the word has them too, in a word
           of six symbols or more, or where something stands after every letter ("b a d"): else every text in English and
           all code would be full of words ("was so", "args.extend").
+        - A number of less than six digits is never broken ("3 * 2").
         - A word of two symbols does not reach over the punctuation between clauses ("今日，本店").
 
         Args:
@@ -91,6 +95,7 @@ class Shape:
         """
         pieces = _PIECE.findall(found)
         last = len(pieces) - 1
+        is_short_number = last + 1 < _LONG and all(symbol.isdigit() for symbol, _, _ in pieces)
         stretched = []
         for n, (symbol, repeats, rest) in enumerate(pieces):
             extra = 1 + len(repeats) - self.runs[n]
@@ -104,6 +109,8 @@ class Shape:
                 return None
             if n in self.gaps:
                 continue
+            if is_short_number and not _VISIBLE.isdisjoint(rest):
+                return None
             if STOP in rest and (strict or last + 1 == _PAIR):
                 return None
             if (

@@ -7,6 +7,7 @@ message holds a word: problems name the category and the place in the list.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
@@ -25,6 +26,8 @@ A request may ask that blocking words be replaced instead.
 ACTIONS: tuple[Action, ...] = get_args(Action)
 """Every action, the strictest first: of two lists with the same word, the stricter wins."""
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 
 @dataclass(frozen=True, slots=True)
 class WordList:
@@ -40,7 +43,7 @@ class WordList:
         notes: a remark on a word, for those who keep the list.
 
     Raises:
-        SettingsError: no category, an unknown action, or a blank word; all problems at once.
+        SettingsError: no category, an unknown action, a blank or a broken word; all problems at once.
 
     Example:
         >>> WordList("广告", ("加微信",), action="replace", allow=("加微信号说明",)).action
@@ -72,6 +75,11 @@ class WordList:
                 f"word list {name!r}: {what}[{place}] is blank; leave it out"
                 for place, word in enumerate(values)
                 if not word.strip()
+            ]
+            problems += [
+                f"word list {name!r}: {what}[{place}] holds half a surrogate pair; write it anew"
+                for place, word in enumerate(values)
+                if _SURROGATE.search(word)
             ]
         if problems:
             raise SettingsError(*problems)
