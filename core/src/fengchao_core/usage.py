@@ -7,12 +7,12 @@ Pure values and functions. `ledger.py` decides when a row is written, the store 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 
 from fengchao_core.types import Currency, Money, Price, Usage, UsageSource
+from fengchao_core.types.shared import dataclass
 
 Outcome = Literal["ok", "failed", "refused", "cancelled", "timeout", "sensitive"]
 

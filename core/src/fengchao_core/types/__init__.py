@@ -1,8 +1,9 @@
 """
 The values that flow through the pipeline: what a caller asks, what a provider receives, what comes back.
 
-All are frozen and slotted; none is validated here. Outside data is checked once, at the edge (the server, the SDK,
-the settings), and plain values travel from there. Vendor shapes never appear: a provider's `wire.py` translates.
+All are slotted, and frozen for the type checker (see `shared.dataclass`); none is validated here. Outside data is checked
+once, at the edge (the server, the SDK, the settings), and plain values travel from there. Vendor shapes never appear: a
+provider's `wire.py` translates.
 """
 
 from fengchao_core.types.answering import NO_USAGE as NO_USAGE

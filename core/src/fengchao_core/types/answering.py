@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from fengchao_core.types.messages import Message
 from fengchao_core.types.models import Money
-from fengchao_core.types.shared import FinishReason, UsageSource, empty
+from fengchao_core.types.shared import FinishReason, UsageSource, dataclass, empty
 
 
 @dataclass(frozen=True, slots=True)

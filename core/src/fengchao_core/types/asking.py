@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from fengchao_core.types.messages import ContentPart, Message
 from fengchao_core.types.models import ModelCard
-from fengchao_core.types.shared import empty
+from fengchao_core.types.shared import dataclass, empty
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from fengchao_core.types.answering import NO_USAGE, Usage
-from fengchao_core.types.shared import empty
+from fengchao_core.types.shared import dataclass, empty
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

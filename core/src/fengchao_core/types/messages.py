@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
-from fengchao_core.types.shared import Role, empty
+from fengchao_core.types.shared import Role, dataclass, empty
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Literal
 
-from fengchao_core.types.shared import Currency
+from fengchao_core.types.shared import Currency, dataclass
 
 
 @dataclass(frozen=True, slots=True)
