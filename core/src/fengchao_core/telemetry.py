@@ -1,7 +1,8 @@
 """
 Every span, metric and attribute name, in one file: the `gen_ai.*` conventions are still moving, so they move here only.
 
-Only the OpenTelemetry API is used: without an SDK in the process everything here does nothing, cheaply.
+Only the OpenTelemetry API is used. A process that wants the figures sets its SDK up before it opens the gateway; in one
+that has none by then, nothing here does anything, cheaply.
 
 Source: OpenTelemetry semantic conventions for generative AI, 1.37.
 """
@@ -38,6 +39,9 @@ class Telemetry:
     """The instruments of one gateway."""
 
     def __init__(self) -> None:
+        self._is_watched = _is_real(trace.get_tracer_provider()) or _is_real(
+            metrics.get_meter_provider()
+        )
         self._tracer = trace.get_tracer(SCOPE)
         meter = metrics.get_meter(SCOPE)
         self._duration = meter.create_histogram(DURATION, unit="s")
@@ -48,10 +52,14 @@ class Telemetry:
 
     def start(self, operation: str, model: str) -> Span:
         """A span for one request; end it with `end()`."""
+        if not self._is_watched:
+            return trace.INVALID_SPAN
         return self._tracer.start_span(f"{operation} {model}", kind=SpanKind.CLIENT)
 
     def end(self, span: Span, operation: str, row: UsageRecord) -> None:
         """Measure what the row says, and end the span."""
+        if not self._is_watched:
+            return
         attributes = {OPERATION: operation, PROVIDER: row.provider, REQUEST_MODEL: row.model}
         if row.error:
             attributes[ERROR_TYPE] = row.error
@@ -81,3 +89,10 @@ class Telemetry:
     def rows_dropped(self, count: int) -> None:
         """Count usage rows that were given up."""
         self._dropped.add(count)
+
+
+def _is_real(provider: object) -> bool:
+    """Whether somebody set a provider: the API's own stand-ins live in its own modules."""
+    return not type(provider).__module__.startswith(
+        ("opentelemetry.trace", "opentelemetry.metrics")
+    )
