@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fengchao_core import Delta, Usage
-from fengchao_core.screening import Screening
+from fengchao_core.screening import CleanTexts, Screening
 from fengchao_core.sensitive import Lexicon, WordList
 from fengchao_core.telemetry import Telemetry
 from fengchao_core.types import ToolCallFragment
@@ -14,7 +14,7 @@ TEXTS = st.text(alphabet="苹果派对abc 。-", max_size=40)
 
 
 def screening(*, replace=True):
-    return Screening(LEXICON, replace=replace, telemetry=Telemetry())
+    return Screening(CleanTexts(LEXICON), replace=replace, telemetry=Telemetry())
 
 
 def cut(text, sizes):
@@ -99,3 +99,12 @@ def test_log_probabilities_do_not_tell_a_starred_word():
     screen = screening()
     (delta,) = screen.output([Delta("苹果", finish_reason="stop", logprobs=[{"token": "苹果"}])])[0]
     assert ("**", None) == (delta.text, delta.logprobs)
+
+
+def test_a_clean_text_is_remembered_and_a_dirty_one_is_not():
+    """What was clean passes at once the next time; a hit is found every time, and other words forget it all."""
+    known = CleanTexts(LEXICON)
+    screen = Screening(known, replace=True, telemetry=Telemetry())
+    assert ("无事", "**") == (screen.input("无事"), screen.input("苹果"))
+    assert (True, False) == ("无事" in known, "苹果" in known)
+    assert "无事" not in CleanTexts(Lexicon.build([WordList("示例", ("无事",))]))

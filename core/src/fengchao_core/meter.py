@@ -12,7 +12,7 @@ from fengchao_core.errors import (
     ProviderTimeout,
     SensitiveContent,
 )
-from fengchao_core.types import NO_USAGE, Delta, Message, ModelCard, Money, Usage
+from fengchao_core.types import NO_USAGE, ChatRequest, Delta, Message, ModelCard, Money, Usage
 from fengchao_core.usage import Outcome, UsageRecord, cost, estimate_tokens
 
 
@@ -23,6 +23,7 @@ class Meter:
     Attributes:
         usage: the vendor's own count where it gave one; final after `close()`.
         cost: what that costs; None where the model has no price; final after `close()`.
+        finished: how many choices have ended.
         card: the card whose price holds: that of the deployment asked last.
     """
 
@@ -64,7 +65,7 @@ class Meter:
         self.provider = ""
         self.usage: Usage = NO_USAGE
         self.cost: Money | None = None
-        self.finished = False
+        self.finished = 0
         self.is_settled = False
 
     @property
@@ -92,9 +93,17 @@ class Meter:
             if delta.usage is not None:
                 self.usage = delta.usage
             if delta.finish_reason is not None:
-                self.finished = True
+                self.finished += 1
             for fragment in delta.tool_calls:
                 pieces.append(fragment.arguments)
+
+    def is_over(self, request: ChatRequest) -> bool:
+        """Whether an answer that was asked for in one piece has come, with its usage: nothing is left to wait for."""
+        return (
+            not request.stream
+            and self.usage.source != "none"
+            and self.finished >= (request.params.n or 1)
+        )
 
     def count(self, usage: Usage) -> None:
         """Take a usage that did not come in a delta: of embeddings, of a picture."""

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
     from fengchao_core.assembly import Parts
-    from fengchao_core.screening import Screening
+    from fengchao_core.screening import CleanTexts, Screening
 
 _Result = TypeVar("_Result", EmbeddingResult, ImageResult)
 _First = tuple[AsyncGenerator[Sequence[Delta], None], Sequence[Delta]]
@@ -60,6 +60,7 @@ class Pipeline:
         self._telemetry = parts.telemetry
         self._ledger = parts.ledger
         self._ids = IdSource()
+        self._known: CleanTexts | None = None
 
     async def prepare(
         self, call: ChatCall, *, stream: bool, caller: Caller, retry: Retry | None
@@ -135,6 +136,8 @@ class Pipeline:
                             raise blocked
                     else:
                         yield batch
+                    if meter.is_over(exchange.request):
+                        break
                     batch = await deadline.pull(source, first=False)
             if not meter.finished:
                 raise ProviderProtocolError("the provider's stream ended before its answer did")
@@ -212,9 +215,15 @@ class Pipeline:
         words = self._parts.words
         if words is None or not call.is_sensitive:
             return None
-        from fengchao_core.screening import Screening  # loaded only where there are words
+        from fengchao_core.screening import (  # loaded only where there are words
+            CleanTexts,
+            Screening,
+        )
 
-        return Screening(words.current, replace=call.sensitive_replace, telemetry=self._telemetry)
+        known = self._known
+        if known is None or known.lexicon is not words.current:
+            known = self._known = CleanTexts(words.current)
+        return Screening(known, replace=call.sensitive_replace, telemetry=self._telemetry)
 
     async def _retrieve(self, call: ChatCall) -> tuple[Passage, ...]:
         if not call.knowledge:

@@ -24,6 +24,34 @@ from fengchao_core.types import Delta, ToolCallFragment
 log = structlog.get_logger()
 
 _Place = tuple[int, str, int]
+_MOST_CLEAN = 16_384
+
+
+class CleanTexts:
+    """
+    Which texts were found clean already: a conversation sends its system text and its earlier turns again and again.
+
+    Keeps no text, only its length and its keyed 64-bit hash, which nobody outside the process can aim at. Bounded: when
+    it is full it starts anew.
+
+    Args:
+        lexicon: the words that the texts were screened against; other words need another object.
+    """
+
+    __slots__ = ("_seen", "lexicon")
+
+    def __init__(self, lexicon: Lexicon) -> None:
+        self.lexicon = lexicon
+        self._seen: set[tuple[int, int]] = set()
+
+    def __contains__(self, text: str) -> bool:
+        return (len(text), hash(text)) in self._seen
+
+    def add(self, text: str) -> None:
+        """Remember a clean text."""
+        if len(self._seen) >= _MOST_CLEAN:
+            self._seen.clear()
+        self._seen.add((len(text), hash(text)))
 
 
 class Screening:
@@ -31,14 +59,15 @@ class Screening:
     Screens one request against the words as they stand when it begins.
 
     Args:
-        lexicon: the words as they stand when the request begins; used to its end.
+        known: the words as they stand when the request begins, used to its end, and the texts known to be free of them.
         replace: replace hits by `*` instead of refusing.
     """
 
-    __slots__ = ("_held", "_lexicon", "_replace", "_screens", "_telemetry")
+    __slots__ = ("_held", "_known", "_lexicon", "_replace", "_screens", "_telemetry")
 
-    def __init__(self, lexicon: Lexicon, *, replace: bool, telemetry: Telemetry) -> None:
-        self._lexicon = lexicon
+    def __init__(self, known: CleanTexts, *, replace: bool, telemetry: Telemetry) -> None:
+        self._known = known
+        self._lexicon = known.lexicon
         self._replace = replace
         self._telemetry = telemetry
         self._screens: dict[_Place, StreamScreen] = {}
@@ -51,7 +80,12 @@ class Screening:
         Raises:
             SensitiveContent: a word is blocked, and is not to be replaced.
         """
+        if text in self._known:
+            return text
         screened = self._lexicon.screen(text, replace=self._replace)
+        if not screened.hits:
+            self._known.add(text)
+            return text
         self._count(screened.hits, "input")
         if screened.blocked is not None:
             raise screened.blocked.refusal("input")
