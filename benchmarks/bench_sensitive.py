@@ -91,16 +91,20 @@ def stream(lexicon: Lexicon, text: str, size: int = 3) -> None:
 
 
 async def build_beside_a_loop(lists: list[WordList]) -> tuple[Lexicon, float, float, float]:
-    """The lexicon, the seconds it took, the loop's worst lag meanwhile, and the memory it took."""
+    """
+    The lexicon, the seconds it took, the longest it kept the loop from a turn, and the memory it took.
+
+    The longest is processor time of the other thread, which does not depend on what else the machine is doing.
+    """
     gc.collect()
     before = resident_mb()
-    begun = last = time.perf_counter()
+    begun = time.perf_counter()
     building = asyncio.create_task(Filter.open(lists))
     lag = 0.0
     while not building.done():
-        await asyncio.sleep(0.001)
-        now = time.perf_counter()
-        lag, last = max(lag, now - last - 0.001), now
+        everybody, own = time.process_time(), time.thread_time()
+        await asyncio.sleep(0)
+        lag = max(lag, time.process_time() - everybody - (time.thread_time() - own))
     took = time.perf_counter() - begun
     gc.collect()
     return building.result().current, took, lag, resident_mb() - before
@@ -157,7 +161,7 @@ def figures(words: tuple[str, ...], dense: tuple[str, ...]) -> bool:
         ("stream, per delta of 3", f"{piece:.2f} us", "5 us", piece <= 5),
         (f"build {len(words):,} words in a thread", f"{took:.2f} s", "2 s", took <= 2),
         ("memory of it", f"{memory:.0f} MB", "60 MB", memory <= 60),
-        ("the loop's worst lag meanwhile", f"{lag * 1e3:.0f} ms", "50 ms", lag <= 0.05),
+        ("longest it kept the loop from a turn", f"{lag * 1e3:.0f} ms", "50 ms", lag <= 0.05),
     ]
     table(
         f"The filter, {len(words):,} words, {len(lexicon.find(MESSAGE))} hits in the message",

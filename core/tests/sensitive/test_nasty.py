@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import time
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
 from fengchao_core.sensitive import Lexicon, StreamScreen, WordList
 
+LongestHold = Callable[[Awaitable[Any]], Awaitable[tuple[Any, float]]]
 ORDINARY = "今天天气很好，我们一起去公园走走吧。The quick brown fox jumps over the lazy dog. "
 
 
@@ -24,11 +26,11 @@ def test_ten_megabytes_are_screened_in_seconds() -> None:
 
 
 def test_a_million_hits_are_all_found() -> None:
-    """Every one is told and starred."""
+    """Every one is starred, and so many are told as can be of use to anybody."""
     lexicon = Lexicon.build([WordList("x", ("坏词",))])
     screened = lexicon.screen("坏词" * 1_000_000, replace=True)
-    assert 1_000_000 == len(screened.hits)
     assert "**" * 1_000_000 == screened.text
+    assert (100_000, 199_998) == (len(screened.hits), screened.hits[-1].start)
 
 
 @pytest.mark.parametrize(
@@ -110,20 +112,10 @@ def test_the_longest_word_allowed_is_found_at_its_widest() -> None:
     assert f"前{'*' * (64 + 63 * 8)}后" == out
 
 
-async def test_a_large_text_in_a_thread_leaves_the_loop_awake() -> None:
+async def test_a_large_text_in_a_thread_leaves_the_loop_awake(longest_hold: LongestHold) -> None:
     """Searching goes window by window, so other threads run in between."""
     lexicon = Lexicon.build([WordList("x", ("敏感词", "天气"))])
     text = ORDINARY * (2_000_000 // len(ORDINARY))
-    lags = []
-    # What other tests have left is not this one's: a collection of it all would be measured as well.
-    gc.collect()
-    gc.freeze()
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(asyncio.to_thread(lexicon.screen, text, replace=True))
-        while not task.done():
-            begun = time.perf_counter()
-            await asyncio.sleep(0)
-            lags.append(time.perf_counter() - begun)
-    gc.unfreeze()
-    assert len(text) == len(task.result().text)
-    assert max(lags) < 0.25  # measured: 0.02; a busy machine adds its own
+    screened, hold = await longest_hold(asyncio.to_thread(lexicon.screen, text, replace=True))
+    assert len(text) == len(screened.text)
+    assert hold < 0.15  # measured: 0.02

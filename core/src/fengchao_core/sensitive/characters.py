@@ -81,7 +81,7 @@ def fold_form(char: str) -> str:
     if dressed is not None:
         return (dressed[1] or dressed[2]).lower()
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", char).casefold())
-    return "".join(_without_accent(part) for part in folded)
+    return "".join(map(_without_accent, folded)) or char
 
 
 def fold_digits(char: str) -> str:
@@ -128,9 +128,10 @@ def kind(char: str) -> str:
 
 
 def _without_accent(char: str) -> str:
-    """A letter without its marks, so that it is the same composed and decomposed. A voice mark makes another kana: stays."""
-    apart = unicodedata.normalize("NFD", char)
-    return apart[0] if all(map(_is_decoration, apart[1:])) else char
+    """A letter without its marks, so that it is the same composed and decomposed. Kana and Korean stay composed."""
+    if "\u3040" <= char <= "\u30ff" or "\uac00" <= char <= "\ud7a3":
+        return char
+    return "".join(part for part in unicodedata.normalize("NFD", char) if not _is_decoration(part))
 
 
 def _is_decoration(char: str) -> bool:

@@ -179,23 +179,23 @@ class Folder:
     def fold(self, text: str) -> Folded:
         """Fold a text. Cheap enough for the event loop up to some ten thousand characters."""
         aligned = text.translate(self._table)
-        has_repeats = self._most_repeats > 0 and _TWICE.search(aligned) is not None
         # Symbols are letters and digits almost always; placeholders never are.
-        if len(aligned) == len(text) and not has_repeats and aligned.isalnum():
+        is_simple = aligned.isalnum() and len(aligned) == len(text)
+        if not is_simple and ("\u3099" in aligned or "\u309a" in aligned):
+            aligned = _VOICED.sub(_compose, aligned)
+        twice = _TWICE.search(aligned) if self._most_repeats else None
+        if is_simple and twice is None:
             return Folded(aligned, aligned)
         owners = None
         if len(aligned) != len(text):
             table = self._table
             owners = [place for place, char in enumerate(text) for _ in table[ord(char)]]
-        if "\u3099" in aligned or "\u309a" in aligned:
-            aligned = _VOICED.sub(_compose, aligned)
-        if has_repeats:
-            aligned = _collapse(aligned, self._most_repeats)
-            has_repeats = REPEAT in aligned
+        if twice is not None:
+            aligned = _collapse(aligned, twice.start(), self._most_repeats)
         skeleton = aligned
         for placeholder in PLACEHOLDERS:
             skeleton = skeleton.replace(placeholder, "")
-        return Folded(aligned, skeleton, owners, has_repeats=has_repeats)
+        return Folded(aligned, skeleton, owners, has_repeats=REPEAT in aligned)
 
 
 class _Table(dict[int, str]):
@@ -261,15 +261,17 @@ def _compose(match: re.Match[str]) -> str:
     return (composed if match[1] and len(composed) == 1 else match[1]) + MARK
 
 
-def _collapse(aligned: str, most: int) -> str:
+def _collapse(aligned: str, first: int, most: int) -> str:
     """
     Mark further copies of a symbol, up to `most`, as repeats; then the count begins anew.
+
+    `first` is where the first copy of anything stands, or before it.
 
     Not of placeholders, and not of digits: 1001 is not 101.
     """
     pieces: list[str] = []
     at = 0
-    twice = _TWICE.search(aligned)
+    twice = _TWICE.search(aligned, first)
     while twice is not None:
         start = twice.start()
         symbol = aligned[start]

@@ -6,14 +6,18 @@ A hit never holds the word, so it may be logged, counted and answered with.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from io import StringIO
+from typing import Final, Literal
 
 from fengchao_core.errors import SensitiveContent
 from fengchao_core.sensitive.words import Action
 
 STAR = "*"
+
+MOST_TOLD: Final = 100_000
+"""The most hits that one text's screening lists. All are starred; but a million objects would weigh on everybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ class Screened:
 
     Attributes:
         text: the text, with the characters of hits that are to be replaced as `*`.
-        hits: every hit, by place; hits of different actions may overlap.
+        hits: every hit, by place, up to `MOST_TOLD`; hits of different actions may overlap.
         blocked: the first hit that forbids the text, or None.
     """
 
@@ -73,19 +77,22 @@ class Screened:
     blocked: Hit | None = None
 
 
-def star(text: str, spans: Sequence[tuple[int, int]]) -> str:
+def star(text: str, spans: Iterable[tuple[int, int]]) -> str:
     """
     Replace stretches of a text by as many stars as they have characters.
 
     Args:
         spans: (start, end), sorted by start; they may overlap and reach beyond the text.
     """
-    pieces: list[str] = []
+    out = StringIO()
     at = 0
     for start, end in spans:
         low, high = max(start, at), min(end, len(text))
         if low < high:
-            pieces += (text[at:low], STAR * (high - low))
+            out.write(text[at:low])
+            out.write(STAR * (high - low))
             at = high
-    pieces.append(text[at:])
-    return "".join(pieces)
+    if not at:
+        return text
+    out.write(text[at:])
+    return out.getvalue()

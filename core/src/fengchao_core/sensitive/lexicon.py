@@ -6,20 +6,22 @@ What is found is told as hits, which say where and of which category. Only `why`
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Self, TypeVar
 
 from fengchao_core.sensitive.automaton import Tier
 from fengchao_core.sensitive.entries import Folders, Kind, SortedWords
 from fengchao_core.sensitive.folding import Folding
-from fengchao_core.sensitive.hits import Hit, Reason, Screened, star
+from fengchao_core.sensitive.hits import MOST_TOLD, Hit, Reason, Screened, star
 from fengchao_core.sensitive.scan import Found, Reading
 from fengchao_core.sensitive.search import Search
 from fengchao_core.sensitive.words import ACTIONS, Action, WordList
 
-WINDOW: Final = 16_384
+WINDOW: Final = 4096
 """Characters folded and searched at a time: bounds the memory, and lets other threads run in between."""
 
+_BREATH_S = 1e-6
 
 _Key = TypeVar("_Key")
 
@@ -125,12 +127,22 @@ class Lexicon:
         """
         if not self.readings:
             return Screened(text)
-        hits = self.find(text)
-        if not hits:
-            return Screened(text)
-        spans = [(hit.start, hit.end) for hit in hits if hit.is_starred(replace=replace)]
-        blocked = next((hit for hit in hits if hit.action == "block"), None)
-        return Screened(star(text, spans) if spans else text, hits, None if replace else blocked)
+        hits: list[Hit] = []
+        blocked: list[Hit] = []
+
+        def starred() -> Iterator[tuple[int, int]]:
+            for found in self._search(text):
+                for one in found:
+                    hit = to_hit(one)
+                    if len(hits) < MOST_TOLD:
+                        hits.append(hit)
+                    if hit.is_starred(replace=replace):
+                        yield hit.start, hit.end
+                    elif hit.action == "block" and not blocked:
+                        blocked.append(hit)
+
+        said = star(text, starred())
+        return Screened(said, tuple(hits), blocked[0] if blocked else None)
 
     def why(self, text: str) -> tuple[Reason, ...]:
         """The hits of a text with the words and notes behind them: for those who keep the word lists only."""
@@ -147,6 +159,9 @@ class Lexicon:
         last = max(0, len(text) - 1) // WINDOW * WINDOW
         for start in range(0, last, WINDOW):
             yield search.advance(text[start : start + WINDOW])
+            # The engine lets go of the interpreter so often, and so briefly, that a waiting thread neither gets it nor comes
+            # to demand it: a loop beside this thread would stand still for the whole text.
+            time.sleep(_BREATH_S)
         yield search.advance(text[last:] if last else text, final=True)
 
     @classmethod

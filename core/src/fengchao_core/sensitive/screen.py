@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fengchao_core.sensitive.hits import Hit, star
+from fengchao_core.sensitive.hits import MOST_TOLD, Hit, star
 from fengchao_core.sensitive.lexicon import Lexicon, to_hit
 from fengchao_core.sensitive.scan import Found
 from fengchao_core.sensitive.search import Search
@@ -28,7 +28,7 @@ class StreamScreen:
         replace: star the hits of blocking words instead of ending the text.
 
     Attributes:
-        hits: every hit so far, by place. Positions count from the beginning of the text.
+        hits: every hit so far, by place, up to `MOST_TOLD`. Positions count from the beginning of the text.
         blocked: the hit that ended the text, or None. What comes after it is swallowed.
 
     Example:
@@ -85,7 +85,8 @@ class StreamScreen:
         """Take hits; return how far the text may leave."""
         for one in found:
             hit = to_hit(one)
-            self.hits.append(hit)
+            if len(self.hits) < MOST_TOLD:
+                self.hits.append(hit)
             if hit.is_starred(replace=self._replace):
                 self._spans.append((hit.start, hit.end))
             elif hit.action == "block":
