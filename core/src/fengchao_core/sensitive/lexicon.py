@@ -15,7 +15,7 @@ from fengchao_core.sensitive.entries import Folders, Kind, SortedWords
 from fengchao_core.sensitive.folding import Folding
 from fengchao_core.sensitive.hits import MOST_TOLD, Hit, Reason, Screened, star
 from fengchao_core.sensitive.scan import Found, Reading
-from fengchao_core.sensitive.search import Search
+from fengchao_core.sensitive.search import open_search
 from fengchao_core.sensitive.words import ACTIONS, Action, WordList
 
 WINDOW: Final = 4096
@@ -155,7 +155,7 @@ class Lexicon:
     def _search(self, text: str) -> Iterator[Sequence[Found]]:
         if not self.readings:
             return
-        search = Search(self.readings)
+        search = open_search(self.readings)
         last = max(0, len(text) - 1) // WINDOW * WINDOW
         for start in range(0, last, WINDOW):
             yield search.advance(text[start : start + WINDOW])

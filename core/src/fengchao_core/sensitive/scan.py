@@ -68,7 +68,6 @@ class Scan:
     Finds the words of a reading in a text that arrives in pieces. One text, one scan, one thread at a time.
 
     Attributes:
-        reading: the reading.
         settled: how many characters of the text are decided: no hit that is yet to be told starts before.
     """
 
@@ -88,12 +87,10 @@ class Scan:
         "_text",
         "_tiers",
         "_window",
-        "reading",
         "settled",
     )
 
     def __init__(self, reading: Reading) -> None:
-        self.reading = reading
         self._tiers = reading.tiers
         self._allow = reading.allow
         self._fold = reading.folder.fold
@@ -119,7 +116,7 @@ class Scan:
             final: the text ends with it.
 
         Returns:
-            The hits that became certain, by action and then by place.
+            The hits that became certain; of each tier, by place.
         """
         text = self._text + piece
         late = ""

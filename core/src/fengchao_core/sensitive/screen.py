@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from fengchao_core.sensitive.hits import MOST_TOLD, Hit, star
 from fengchao_core.sensitive.lexicon import Lexicon, to_hit
 from fengchao_core.sensitive.scan import Found
-from fengchao_core.sensitive.search import Search
+from fengchao_core.sensitive.search import open_search
 
 
 class StreamScreen:
@@ -43,7 +43,7 @@ class StreamScreen:
     __slots__ = ("_held", "_replace", "_search", "_sent", "_spans", "blocked", "hits")
 
     def __init__(self, lexicon: Lexicon, *, replace: bool = False) -> None:
-        self._search = Search(lexicon.readings) if lexicon.readings else None
+        self._search = open_search(lexicon.readings) if lexicon.readings else None
         self._replace = replace
         self._held = ""
         self._sent = 0
