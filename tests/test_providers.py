@@ -39,4 +39,6 @@ def test_every_cell_is_proven(vendor):
             continue
         file, _, test = cell.partition("::")
         source = ROOT / f"plugins/{vendor}/tests/test_{file}.py"
-        assert re.search(rf"^ *(async )?def {test}\(", source.read_text("utf-8"), re.MULTILINE), cell
+        assert re.search(rf"^ *(async )?def {test}\(", source.read_text("utf-8"), re.MULTILINE), (
+            cell
+        )

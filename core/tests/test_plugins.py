@@ -62,6 +62,16 @@ def test_other_plugins_are_always_loaded(install):
     assert "loaded" == states(load_plugins(PluginSettings(), kinds=()))["prompts.acme"]
 
 
+def test_several_entry_points_may_name_one_module(install):
+    """A module that brings several kinds is registered once, and listed under each of its names."""
+    install("acme", "acme_many", GOOD)
+    install("acme-two", "acme_many", GOOD, distribution="acme-two")
+    plugins = load_plugins(PluginSettings(), kinds={"acme", "acme-two"})
+    found = states(plugins)
+    assert ("loaded", "loaded") == (found["acme"], found["acme-two"])
+    assert 1 == plugins.manager.get_plugins().__len__() - others(plugins, "acme_many")
+
+
 def test_a_plugin_that_does_not_import_is_blamed(install):
     """The error names entry point, module, distribution, version and cause."""
     install("acme", "acme_broken", "import nothing_of_that_name")

@@ -200,7 +200,8 @@ def _cards(plan: _Planned) -> tuple[tuple[ModelCard, ...], bool]:
     The cards a provider serves, and whether its endpoint is asked for more.
 
     With `models` set: exactly those. Without: the plugin's cards for the vendor itself (a section named after its
-    kind); an endpoint elsewhere is asked.
+    kind, or one that leaves the address alone); an endpoint elsewhere is asked, and so is a vendor of which the plugin
+    knows no model to chat with.
     """
     known = {card.id: card for card in plan.spec.cards()}
     models = plan.settings.models
@@ -213,7 +214,8 @@ def _cards(plan: _Planned) -> tuple[tuple[ModelCard, ...], bool]:
         return tuple(cards), False
     elsewhere = "base_url" in plan.settings.model_fields_set
     own_name = plan.name.split("#")[0] == plan.spec.name
-    return (tuple(known.values()) if own_name else ()), elsewhere or not own_name
+    cards = tuple(known.values()) if own_name or not elsewhere else ()
+    return cards, elsewhere or not own_name or all(card.kind != "chat" for card in cards)
 
 
 def _renamed(card: ModelCard, upstream: str) -> ModelCard:

@@ -55,7 +55,10 @@ class Plugins:
 
     def provider_specs(self) -> dict[str, ProviderSpec]:
         """The providers by kind. Raises `PluginError` where two plugins claim one kind."""
-        return _by_name(self.manager.hook.fengchao_providers(), "provider")
+        # A module with several kinds is loaded for any of them, also where one of the others is disabled.
+        disabled = {info.name for info in self.infos if info.state == "disabled"}
+        specs = _by_name(self.manager.hook.fengchao_providers(), "provider")
+        return {name: spec for name, spec in specs.items() if name not in disabled}
 
     def sandbox_specs(self) -> dict[str, SandboxSpec]:
         """The sandboxes by kind. Raises `PluginError` where two plugins claim one kind."""
@@ -116,6 +119,8 @@ def _register(manager: pluggy.PluginManager, plugin: object, *, name: str | None
                     f"the hook {attribute} is a coroutine; hooks are plain functions that return specs: "
                     "move what must be awaited into the spec's open()"
                 )
+    if manager.is_registered(plugin):
+        return  # another entry point names the same module
     registered = manager.register(plugin, name=name)
     try:
         manager.check_pending()

@@ -10,7 +10,7 @@ from typing_extensions import override
 import fengchao_zhipu
 from fengchao_core.errors import ContentRefused
 from fengchao_core.testing import ErrorCase, ProviderContract
-from fengchao_zhipu.sandbox_codes import CODES
+from fengchao_zhipu.sandbox.codes import CODES
 from fengchao_zhipu.wire import ERRORS
 
 KEY = "1f2e3d4c5b6a7988.AbCdEfGhIjKlMnOpQrStUvWx"

@@ -44,7 +44,7 @@ from fengchao_core.types import (
     VideoPart,
 )
 from fengchao_zhipu import embeddings, images
-from fengchao_zhipu.sandbox_codes import CODES
+from fengchao_zhipu.sandbox.codes import CODES
 from fengchao_zhipu.wire import ERRORS, classify, dialect_for
 
 _FILE = json.loads((Path(__file__).parent / "vectors" / "zhipu.json").read_text("utf-8"))

@@ -125,7 +125,7 @@ class Lexicon:
             >>> lexicon.screen("一个敏感词。").blocked
             Hit(start=2, end=5, category='示例', action='block')
         """
-        if not self.readings:
+        if len(text) <= WINDOW and not self._has_candidate(text):
             return Screened(text)
         hits: list[Hit] = []
         blocked: list[Hit] = []
@@ -151,6 +151,16 @@ class Lexicon:
             for found in self._search(text)
             for one in found
         )
+
+    def _has_candidate(self, text: str) -> bool:
+        """Whether any automaton stops anywhere: nearly no text makes one, and then there is nothing to judge."""
+        for reading in self.readings:
+            skeleton = reading.folder.fold(text).skeleton
+            for tier in reading.tiers:
+                for shard in tier.shards:
+                    if shard.find(skeleton):
+                        return True
+        return False
 
     def _search(self, text: str) -> Iterator[Sequence[Found]]:
         if not self.readings:

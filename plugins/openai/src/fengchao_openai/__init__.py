@@ -1,7 +1,8 @@
 """
 OpenAI, and any endpoint that speaks its chat-completions dialect.
 
-The second is served by settings alone: `kind = "openai"` with a `base_url`, see the README.
+The second is served by settings alone: `kind = "openai"` with a `base_url`, or a preset (`kind = "deepseek"`), see the
+README.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from fengchao_core.cards import load_cards
 from fengchao_core.hookspecs import hookimpl
 from fengchao_core.provider import Provider, ProviderContext, ProviderSpec, SandboxSpec
+from fengchao_openai.presets import load_presets
 from fengchao_openai.settings import OpenAISettings
 
 if TYPE_CHECKING:
@@ -61,8 +63,8 @@ SANDBOX = SandboxSpec(
 
 @hookimpl
 def fengchao_providers() -> Iterable[ProviderSpec]:
-    """OpenAI and its like."""
-    return (SPEC,)
+    """OpenAI and its like, of which the presets are kinds of their own."""
+    return (SPEC, *(preset.spec(_open) for preset in load_presets()))
 
 
 @hookimpl

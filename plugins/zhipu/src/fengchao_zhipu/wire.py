@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from typing_extensions import override
-
 from fengchao_core.errors import (
     ContentRefused,
     ContextTooLong,
@@ -28,7 +26,6 @@ from fengchao_core.kit.errors import STATUSES, ErrorClass, classify_by
 from fengchao_core.kit.openai_chat import CHAT_COMPLETIONS, PARTS, Dialect, Notes, at_most
 from fengchao_core.types import (
     ChatRequest,
-    FinishReason,
     ImagePart,
     TextPart,
     VideoPart,
@@ -57,18 +54,6 @@ ERRORS: Mapping[str, ErrorClass] = {
 
 # 434: the API is in a closed beta; 435: the file is over 100 MB.
 classify = classify_by(ERRORS, statuses={**STATUSES, 434: ProviderAuthFailed, 435: RequestRejected})
-
-
-class _FinishReasons(dict[str, FinishReason]):
-    """The vendor's finish reasons. `network_error` is none: it says that the inference failed, under HTTP 200."""
-
-    @override
-    def get(self, key: str, default: Any = None) -> Any:
-        if key == "network_error":
-            raise ProviderUnavailable(
-                "the provider's inference failed on the way", vendor_code="network_error"
-            )
-        return super().get(key, default)
 
 
 def dialect_for(model: str) -> Dialect:
@@ -156,16 +141,15 @@ _PLAIN = replace(
     response_formats=frozenset({"text", "json_object"}),
     include_usage=False,  # it comes unasked, with the finish reason
     amend=_amend,
-    finish=_FinishReasons(
-        {
-            "stop": "stop",
-            "length": "length",
-            "tool_calls": "tool_calls",
-            "sensitive": "content_filter",
-            # Seen in recorded traffic, not documented.
-            "model_context_window_exceeded": "length",
-        }
-    ),
+    finish={
+        "stop": "stop",
+        "length": "length",
+        "tool_calls": "tool_calls",
+        "sensitive": "content_filter",
+        # Seen in recorded traffic, not documented.
+        "model_context_window_exceeded": "length",
+    },
+    finish_errors={"network_error": ProviderUnavailable},  # the inference failed, under HTTP 200
     keep=("web_search", "content_filter"),
 )
 _THINKS_IN_TEXT = replace(_PLAIN, think_tags=True)
