@@ -24,6 +24,7 @@ from fengchao_core.types import Delta, FinishReason, ToolCallFragment
 
 _MAX_CHOICES = 1024
 _NOTHING = object()
+_PLAIN_FIELDS = frozenset({"role", "content"})
 
 
 class Decoder:
@@ -110,8 +111,12 @@ class Decoder:
         Raises:
             ProviderError: the body is an error or nonsense.
         """
+        chunk = reading.parse(body)
+        plain = self._plain_whole(chunk)
+        if plain is not None:
+            return self._noted([plain])
         deltas: list[Delta] = []
-        self._chunk(reading.parse(body), body, deltas)
+        self._chunk(chunk, body, deltas)
         said = len(deltas)
         self._finish(deltas, is_certain=True)
         if said == 1 and len(deltas) == 2 and deltas[0].index == deltas[1].index:
@@ -120,6 +125,31 @@ class Decoder:
             only.finish_reason, only.usage = end.finish_reason, end.usage
             deltas = [only]
         return self._noted(deltas)
+
+    def _plain_whole(self, chunk: Any) -> Delta | None:
+        """The usual whole answer: one choice with text and its end. None where there is more to it."""
+        dialect = self._dialect
+        if type(chunk) is not dict or chunk.get("error") or dialect.keep or dialect.think_tags:
+            return None
+        choices = chunk.get("choices")
+        if type(choices) is not list or len(choices) != 1 or type(choices[0]) is not dict:
+            return None
+        choice = choices[0]
+        message = choice.get("message")
+        if type(message) is not dict or choice.get("logprobs") or choice.get("usage"):
+            return None
+        text = message.get("content")
+        reason = choice.get("finish_reason")
+        if type(text) is not str or not text or type(reason) is not str or choice.get("index", 0):
+            return None
+        for name, value in message.items():
+            if value and name not in _PLAIN_FIELDS:
+                return None
+        finish = dialect.finish.get(reason)
+        if finish is None:
+            return None
+        self.is_done = True
+        return Delta(text, finish_reason=finish, usage=read_usage(chunk.get("usage")))
 
     def _event(self, event: bytes, deltas: list[Delta]) -> None:
         try:
