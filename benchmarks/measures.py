@@ -147,10 +147,10 @@ def importing(*, cores: Cores) -> Sample:
     return {"cpu_ms": spent_ms, "modules": modules}
 
 
-def cold_start(server: OurServer) -> Sample:
+def cold_start(server: OurServer, *, words: bool = True) -> Sample:
     """Start our server: seconds until its first answer, and its memory when it idles a second later."""
     began = time.monotonic()
-    server.start()
+    server.start(words=words)
     ask_once(server)
     took = time.monotonic() - began
     server.answered += 1

@@ -69,7 +69,24 @@ def test_several_entry_points_may_name_one_module(install):
     plugins = load_plugins(PluginSettings(), kinds={"acme", "acme-two"})
     found = states(plugins)
     assert ("loaded", "loaded") == (found["acme"], found["acme-two"])
-    assert 1 == plugins.manager.get_plugins().__len__() - others(plugins, "acme_many")
+    registered = [p for p in plugins.manager.get_plugins() if p is sys.modules["acme_many"]]
+    assert 1 == len(registered)
+
+
+def test_a_disabled_kind_stays_away_though_its_module_is_loaded(install):
+    """Of a module with two kinds, the disabled one is no provider."""
+    source = """
+from types import SimpleNamespace
+from fengchao_core import hookimpl
+
+@hookimpl
+def fengchao_providers():
+    return (SimpleNamespace(name="acme"), SimpleNamespace(name="acme-two"))
+"""
+    install("acme", "acme_many", source)
+    install("acme-two", "acme_many", source, distribution="acme-two")
+    plugins = load_plugins(PluginSettings(disabled=("acme-two",)), kinds={"acme"})
+    assert {"acme"} == set(plugins.provider_specs())
 
 
 def test_a_plugin_that_does_not_import_is_blamed(install):

@@ -214,8 +214,8 @@ def _cards(plan: _Planned) -> tuple[tuple[ModelCard, ...], bool]:
         return tuple(cards), False
     elsewhere = "base_url" in plan.settings.model_fields_set
     own_name = plan.name.split("#")[0] == plan.spec.name
-    cards = tuple(known.values()) if own_name or not elsewhere else ()
-    return cards, elsewhere or not own_name or all(card.kind != "chat" for card in cards)
+    shown = tuple(known.values()) if own_name or not elsewhere else ()
+    return shown, elsewhere or not own_name or all(card.kind != "chat" for card in shown)
 
 
 def _renamed(card: ModelCard, upstream: str) -> ModelCard:
