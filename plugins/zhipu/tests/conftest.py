@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -23,3 +25,11 @@ def judges() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def recorded() -> dict[str, dict[str, Any]]:
+    """The recorded requests and answers of the vendor's SDK, by name."""
+    path = Path(__file__).parent / "vectors" / "zhipu.json"
+    tree = json.loads(path.read_text("utf-8"))
+    return {vector["name"]: vector for vector in (*tree["requests"], *tree["responses"])}

@@ -94,7 +94,51 @@ def main(base_url, api_key):
         "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
         "+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
     )
+    tasks = jwt.chat.asyncCompletions
+    task = tasks.create(model="glm-4", messages=say("长文"), request_id="req-async-1")
+    failing = tasks.create(model="glm-4", messages=say("长文 [[fault:task_fail]]"))
+    file = jwt.files.create(file=("jobs.jsonl", b'{"custom_id":"r1"}\n'), purpose="batch")
+    document = jwt.knowledge.document.create(
+        file=("公司制度.txt", "假期".encode()), purpose="retrieval", knowledge_id="1794"
+    )
+    listed = jwt.files.list(purpose="batch", limit=10)
+    content = jwt.files.content(file.id).read().decode()
+    deleted = jwt.files.delete(file.id)
     result = {
+        "task": [
+            task.model_dump(),
+            *(tasks.retrieve_completion_result(id=task.id).model_dump() for _ in range(2)),
+        ],
+        "failed_task": [
+            tasks.retrieve_completion_result(id=failing.id).model_dump()["task_status"]
+            for _ in range(2)
+        ],
+        "file": file.model_dump(),
+        "document": document.model_dump(),
+        "listed": listed.model_dump(),
+        "content": content,
+        "deleted": deleted.model_dump(),
+        "left": jwt.files.list(purpose="batch").model_dump()["data"],
+        "found": jwt.web_search.web_search(
+            search_engine="search_std", search_query="大模型", count=5, search_intent=True
+        ).model_dump(),
+        "found_by_agent": jwt.tools.web_search(
+            model="web-search-pro", messages=say("新闻"), request_id="rq-9", stream=False
+        ).model_dump(),
+        "refused": {
+            "no_task": failure(lambda: tasks.retrieve_completion_result(id="nothing")),
+            "no_file": failure(lambda: jwt.files.delete("nothing")),
+            "no_purpose": failure(lambda: jwt.files.create(file=b"x", purpose="fun")),
+            "no_query": failure(lambda: jwt.web_search.web_search(search_engine="search_std")),
+            "same_id": failure(
+                lambda: tasks.create(model="glm-4", messages=say("长文"), request_id="req-async-1")
+            ),
+            "search_limited": failure(
+                lambda: jwt.web_search.web_search(
+                    search_engine="search_std", search_query="大模型 [[fault:1302]]"
+                )
+            ),
+        },
         "version": zhipuai.__version__,
         "jwt": chat(model="glm-4", messages=say("你好")).model_dump(),
         "raw": raw.chat.completions.create(model="glm-4", messages=say("你好")).model_dump(),

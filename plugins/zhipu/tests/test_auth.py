@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from fengchao_zhipu.auth import sign
 from fengchao_zhipu.settings import ZhipuSettings
 
-VECTORS = json.loads((Path(__file__).parent / "vectors" / "zhipu.json").read_text("utf-8"))["jwt"]
+_FILE = json.loads((Path(__file__).parent / "vectors" / "zhipu.json").read_text("utf-8"))
+VECTORS = _FILE["jwt"]
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,19 @@ def test_tokens_are_the_sdks(vector: dict[str, Any]) -> None:
     token = sign(given_["api_key"], now)
     assert vector["expected"]["token"] == token.value
     assert now + timedelta(seconds=210) == token.expires_at
+
+
+@pytest.mark.parametrize(
+    "vector",
+    [v for v in _FILE["requests"] if v["input"]["auth_mode"] == "jwt"],
+    ids=lambda v: v["name"],
+)
+def test_recorded_requests_carry_our_tokens(vector: dict[str, Any]) -> None:
+    """Each recorded request is authorised by the token that we make at its time."""
+    given_ = vector["input"]
+    now = datetime.fromtimestamp(given_["frozen_time_s"], UTC)
+    authorised = vector["expected"]["headers"]["Authorization"]
+    assert f"Bearer {sign(given_['api_key'], now).value}" == authorised
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,51 @@ def test_the_sdk_gets_a_picture(judged: dict[str, Any]) -> None:
     assert judged["image"]["data"][0]["url"].startswith("http://127.0.0.1:")
 
 
+def test_the_sdk_gets_tasks_done(judged: dict[str, Any]) -> None:
+    """A task is under way, then done with the answer and its usage; one that fails says so."""
+    created, waiting, done = judged["task"]
+    assert ("PROCESSING", "req-async-1") == (created["task_status"], created["request_id"])
+    assert ("PROCESSING", created["id"]) == (waiting["task_status"], waiting["id"])
+    assert "SUCCESS" == done["task_status"]
+    assert "长文" in message(done)["content"]
+    assert done["usage"]["completion_tokens"] > 0
+    assert ["PROCESSING", "FAIL"] == judged["failed_task"]
+
+
+def test_the_sdk_keeps_files(judged: dict[str, Any]) -> None:
+    """A file is taken, listed, given back and deleted; a document goes to its knowledge base."""
+    assert ("jobs.jsonl", 19, "batch") == tuple(
+        judged["file"][name] for name in ("filename", "bytes", "purpose")
+    )
+    assert [judged["file"]["id"]] == [each["id"] for each in judged["listed"]["data"]]
+    assert '{"custom_id":"r1"}\n' == judged["content"]
+    assert (judged["file"]["id"], True) == (judged["deleted"]["id"], judged["deleted"]["deleted"])
+    assert [] == judged["left"]
+    (document,) = judged["document"]["successInfos"]
+    assert document["documentId"]
+    assert "公司制度.txt" == document["filename"]
+
+
+def test_the_sdk_searches(judged: dict[str, Any]) -> None:
+    """The search API finds as many pages as asked for, and the older agent tells what it looked for and found."""
+    pages = judged["found"]["search_result"]
+    assert [f"ref_{number}" for number in range(1, 6)] == [page["refer"] for page in pages]
+    assert "大模型" == judged["found"]["search_intent"][0]["query"]
+    steps = judged["found_by_agent"]["choices"][0]["message"]["tool_calls"]
+    assert ["search_intent", "search_result"] == [step["type"] for step in steps]
+    assert "rq-9" == judged["found_by_agent"]["request_id"]
+
+
+def test_the_sdk_is_refused_what_is_wrong(judged: dict[str, Any]) -> None:
+    """Unknown tasks and files, unknown purposes, missing fields, used ids and limits are refused."""
+    wrong = ["APIRequestFailedError", 400]
+    names = ("no_task", "no_file", "no_purpose", "no_query", "same_id")
+    assert (
+        dict.fromkeys(names, wrong) | {"search_limited": ["APIReachLimitError", 429]}
+        == judged["refused"]
+    )
+
+
 def test_the_sdk_raises_its_own_errors(judged: dict[str, Any]) -> None:
     """The vendor's codes and statuses become the SDK's own exceptions."""
     assert [["APIAuthenticationError", 401]] * 4 == judged["wrong_keys"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,17 @@ def test_every_chat_vector_is_covered() -> None:
     assert recorded == set(CASES)
 
 
+def test_every_vector_is_covered() -> None:
+    """No recorded request or answer of another kind is left out: each has its test here or beside."""
+    others = {"async_create", "async_result", "file_upload", "file_list"}
+    searches = {"web_search_api", "legacy_web_search_pro_tool_api"}
+    here = {"embeddings_single", "embeddings_batch_dims", "image_generation"}
+    assert set(REQUESTS) == set(CASES) | others | searches | here
+    assert {"async_processing", "async_success", "async_fail"} == {
+        name for name, vector in RESPONSES.items() if vector["operation"] == "async_result"
+    }
+
+
 def test_other_requests_are_the_sdks() -> None:
     """Embeddings and pictures are asked for as the vendor's SDK does."""
     single = EmbeddingRequest(model="embedding-2", inputs=("你好世界",))
@@ -306,6 +318,95 @@ def test_other_answers_are_read() -> None:
 
 # What is adapted, left out and refused.
 
+KNOBS: dict[str, tuple[object, dict[str, object] | type[InvalidParameter] | None]] = {
+    "temperature": (0.5, {"temperature": 0.5}),
+    "top_p": (0.9, {"top_p": 0.9}),
+    "top_k": (5, None),
+    "max_tokens": (7, {"max_tokens": 7}),
+    "stop": (("a",), {"stop": ["a"]}),
+    "n": (2, InvalidParameter),
+    "seed": (1, {"seed": 1}),
+    "do_sample": (False, {"do_sample": False}),
+    "presence_penalty": (0.1, None),
+    "frequency_penalty": (0.2, None),
+    "repetition_penalty": (1.1, None),
+    "logit_bias": ({"1": 2.0}, None),
+    "logprobs": (True, InvalidParameter),
+    "top_logprobs": (3, InvalidParameter),
+    "tools": (
+        (Tool(name="f"),),
+        {"tools": [{"type": "function", "function": {"name": "f"}}]},
+    ),
+    "tool_choice": ("auto", {"tool_choice": "auto"}),
+    "parallel_tool_calls": (False, None),
+    "response_format": (
+        ResponseFormat("json_object"),
+        {"response_format": {"type": "json_object"}},
+    ),
+    "reasoning_effort": ("high", None),
+    "user": ("user-123456", {"user_id": "user-123456"}),
+    "extra": ({"meta": {"a": "b"}}, {"meta": {"a": "b"}}),
+}
+"""Each knob of `ChatParams` with a usual value, and what it becomes: sent, left out with a note (None), or refused."""
+
+ADAPTED: dict[str, tuple[object, dict[str, object] | type[InvalidParameter]]] = {
+    "temperature": (0, {"temperature": 0.01, "do_sample": False}),
+    "top_p": (1, {"top_p": 0.99}),
+    "stop": (("a", "b"), {"stop": ["a"]}),
+    "tool_choice": ("required", InvalidParameter),
+    "response_format": (ResponseFormat("json_schema", schema={}), InvalidParameter),
+    "user": ("bob", {}),
+}
+"""Values beyond what the vendor takes: sent otherwise with a note, or refused."""
+
+
+def added(knob: str, value: object, model: str = "glm-4") -> tuple[dict[str, Any], list[str]]:
+    """What a knob adds to a body, and the notes."""
+    body, notes = build(asked("x", model, **{knob: value}), dialect_for(model))
+    return {name: body[name] for name in body if name not in ("model", "messages")}, notes
+
+
+def test_the_table_of_knobs_is_complete() -> None:
+    """No field of `ChatParams` is missing in the table."""
+    assert {field.name for field in fields(ChatParams)} == set(KNOBS)
+
+
+@pytest.mark.parametrize("knob", KNOBS)
+def test_which_knob_reaches_the_wire(knob: str) -> None:
+    """Each knob is sent, left out with a note that names it, or refused by its name."""
+    value, expected = KNOBS[knob]
+    if expected is InvalidParameter:
+        with pytest.raises(InvalidParameter) as caught:
+            added(knob, value)
+        assert knob == caught.value.param
+        return
+    sent_, notes = added(knob, value)
+    assert (expected or {}) == sent_
+    assert ([knob] if expected is None else []) == [note.split()[0] for note in notes]
+
+
+@pytest.mark.parametrize("knob", ADAPTED)
+def test_which_values_are_adapted(knob: str) -> None:
+    """A value beyond what the vendor takes is sent as the nearest with a note that names it, or refused."""
+    value, expected = ADAPTED[knob]
+    if expected is InvalidParameter:
+        with pytest.raises(InvalidParameter) as caught:
+            added(knob, value)
+        assert knob == caught.value.param
+        return
+    sent_, notes = added(knob, value)
+    assert expected == sent_
+    (note,) = notes
+    assert knob in note
+
+
+@pytest.mark.parametrize("model", ["glm-4.5", "glm-4.6", "glm-4.7"])
+def test_the_thinking_models_have_one_more_knob(model: str) -> None:
+    """How hard to think reaches the models that can be told, as on or off, with a note."""
+    sent_, notes = added("reasoning_effort", "high", model)
+    assert {"thinking": {"type": "enabled"}} == sent_
+    assert ["reasoning_effort"] == [note.split()[0] for note in notes]
+
 
 def test_adapted_values_are_noted() -> None:
     """Each value that is sent otherwise than asked is told in a note."""
@@ -396,10 +497,24 @@ def test_extra_parameters_win() -> None:
 # Errors.
 
 
+@pytest.mark.parametrize("name", sorted(name for name in RESPONSES if name.startswith("error_")))
+def test_recorded_errors_are_read(name: str) -> None:
+    """Each recorded error has the class of its code, and keeps the code and the vendor's words."""
+    http = RESPONSES[name]["http"]
+    error = classify(http["status"], http["headers"], http["body"].encode())
+    told = orjson.loads(http["body"])["error"]
+    assert (ERRORS[told["code"]], told["code"], told["message"], http["status"]) == (
+        type(error),
+        error.vendor_code,
+        error.vendor_message,
+        error.status,
+    )
+
+
 @pytest.mark.parametrize("code", sorted(CODES))
 def test_every_documented_code_has_its_class(code: str) -> None:
     """Each code of the vendor's error page has a class of its own choosing."""
-    assert code in ERRORS or code == "503"
+    assert code in ERRORS or code in ("435", "503")
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from itertools import count
 from secrets import token_hex
 
 from typing_extensions import override
 
+from fengchao_core.errors import ProviderError
 from fengchao_core.kit.auth import Authoriser, StaticAuth, TokenAuth
 from fengchao_core.kit.http import VendorHttp
 from fengchao_core.kit.openai_chat import converse, encode
@@ -102,7 +103,8 @@ class ZhipuProvider(Provider):
         request = self._with_unique_id(replace(request, stream=False))
         body, notes = encode(request, wire.dialect_for(request.model))
         answer = await self._http.post_json(tasks.SUBMIT, body)
-        return tasks.decode_task(answer, notes, self._http.classify)
+        with self._dressed():
+            return tasks.decode_task(answer, notes, self._http.classify)
 
     async def result(self, task_id: str) -> Completion | None:
         """
@@ -115,7 +117,8 @@ class ZhipuProvider(Provider):
             ProviderError: the task failed (`vendor_code` is then `FAIL`), or is not known.
         """
         answer = await self._http.get(tasks.result_path(task_id))
-        return tasks.decode_result(answer, self._http.name, self._http.classify)
+        with self._dressed():
+            return tasks.decode_result(answer, self._http.name, self._http.classify)
 
     async def upload(
         self, filename: str, content: bytes, *, purpose: str, knowledge_id: str | None = None
@@ -134,9 +137,9 @@ class ZhipuProvider(Provider):
             ProviderError: the vendor did not take the file.
         """
         form = files.encode_upload(filename, content, purpose=purpose, knowledge_id=knowledge_id)
-        return files.decode_upload(
-            await self._http.post_form(files.FILES, form), self._http.classify
-        )
+        answer = await self._http.post_form(files.FILES, form)
+        with self._dressed():
+            return files.decode_upload(answer, self._http.classify)
 
     async def list_files(
         self,
@@ -159,9 +162,9 @@ class ZhipuProvider(Provider):
             ProviderError: the vendor refuses.
         """
         params = files.list_params(purpose, limit, after, order)
-        return files.decode_files(
-            await self._http.get(files.FILES, params=params), self._http.classify
-        )
+        answer = await self._http.get(files.FILES, params=params)
+        with self._dressed():
+            return files.decode_files(answer, self._http.classify)
 
     async def read_file(self, file_id: str) -> bytes:
         """The content of a file. Raises `ProviderError`."""
@@ -169,7 +172,9 @@ class ZhipuProvider(Provider):
 
     async def delete(self, file_id: str) -> None:
         """Delete an uploaded file. Raises `ProviderError`."""
-        files.check_deleted(await self._http.delete(files.path_of(file_id)), self._http.classify)
+        answer = await self._http.delete(files.path_of(file_id))
+        with self._dressed():
+            files.check_deleted(answer, self._http.classify)
 
     async def search(
         self,
@@ -209,9 +214,9 @@ class ZhipuProvider(Provider):
             request_id=request_id,
             user=user,
         )
-        return search.decode_search(
-            await self._http.post_json(search.SEARCH, body), self._http.classify
-        )
+        answer = await self._http.post_json(search.SEARCH, body)
+        with self._dressed():
+            return search.decode_search(answer, self._http.classify)
 
     async def search_by_agent(
         self,
@@ -242,12 +247,21 @@ class ZhipuProvider(Provider):
             recent_days=recent_days,
             request_id=request_id,
         )
-        return search.decode_agent(
-            await self._http.post_json(search.AGENT, body), self._http.classify
-        )
+        answer = await self._http.post_json(search.AGENT, body)
+        with self._dressed():
+            return search.decode_agent(answer, self._http.classify)
 
     def _with_unique_id(self, request: ChatRequest) -> ChatRequest:
         if not request.request_id:
             return request
         # The vendor refuses an id that it has seen, but ours stays the same for a retry and for a conversation.
         return replace(request, request_id=f"{request.request_id}-{self._run}-{next(self._count)}")
+
+    @contextmanager
+    def _dressed(self) -> Iterator[None]:
+        """Errors of replies that are read outside an exchange: named, and without secrets, as those within."""
+        try:
+            yield
+        except ProviderError as error:
+            self._http.dress(error)
+            raise
