@@ -221,3 +221,14 @@ async def test_same_public_half_is_refused(any_store, make_key):
     with pytest.raises(InvalidParameter):
         await any_store.keys.add(replace(key, name="second"))
     assert (key,) == await any_store.keys.all()
+
+
+async def test_many_rows_are_kept_once_each(any_store, make_row):
+    """A large batch is kept whole, in blocks or one by one, and rows sent again are not doubled."""
+    rows = [make_row(id=f"row-{number}") for number in range(173)]
+    await any_store.usage.add(rows[:60])
+    await any_store.usage.add(rows)
+    kept = await any_store.usage.rows(limit=1000)
+    assert {row.id for row in rows} == {row.id for row in kept}
+    assert len(rows) == len(kept)
+    assert set(rows) == set(kept)

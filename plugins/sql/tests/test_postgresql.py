@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -76,3 +77,11 @@ def test_rows_are_selected_newest_first():
     sql = words(select_rows(since=MOMENT, until=MOMENT, limit=10))
     assert "ORDER BY usage_rows.started_at DESC, usage_rows.seq DESC" in sql
     assert "LIMIT" in sql
+
+
+def test_a_block_of_rows_is_one_statement():
+    """A block names its rows' values one after the other, as the driver numbers them."""
+    sql = insert_once(usage_rows, COLUMNS, unique="id", rows=3, dialect=DIALECT)
+    numbers = [int(number) for number in re.findall(r"\$(\d+)", sql)]
+    assert list(range(1, 3 * len(COLUMNS) + 1)) == numbers
+    assert "ON CONFLICT (id) DO NOTHING" in sql

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 import structlog
 from sqlalchemy import BigInteger, ColumnElement, Select, case, func, literal_column, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fengchao_core.store import UsageGrouping
 from fengchao_core.usage import UsageRecord, UsageTotals
@@ -31,6 +33,12 @@ COLUMNS = tuple(column.name for column in usage_rows.c if column.name != "seq")
 LONGEST_TEXT = 200
 """Characters that are kept of a model's name or a request id, which a caller may have made up."""
 
+_BLOCK = 50
+"""
+Rows in one statement, where there are so many. The driver lets go of the interpreter once per statement, and under load
+has to wait for it each time.
+"""
+
 # A sum of costs in their own unit would leave SQLite's 64 bits at nine million; summed in two halves it never does.
 _HALF = 1_000_000
 
@@ -41,6 +49,7 @@ class SqlUsage:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._insert = database.insert_once(usage_rows, COLUMNS, unique="id")
+        self._insert_block = database.insert_once(usage_rows, COLUMNS, unique="id", rows=_BLOCK)
 
     async def add(self, rows: Sequence[UsageRecord]) -> None:
         """
@@ -55,7 +64,16 @@ class SqlUsage:
         if not rows:
             return
         values = [_values(row) for row in rows]
-        await self._database.write(lambda to: to.exec_driver_sql(self._insert, values))
+        blocks = len(values) - len(values) % _BLOCK
+
+        async def change(to: AsyncConnection) -> None:
+            for start in range(0, blocks, _BLOCK):
+                block = tuple(chain.from_iterable(values[start : start + _BLOCK]))
+                await to.exec_driver_sql(self._insert_block, block)
+            if blocks < len(values):
+                await to.exec_driver_sql(self._insert, values[blocks:])
+
+        await self._database.write(change)
 
     async def rows(
         self, *, since: datetime | None = None, until: datetime | None = None, limit: int = 1000
