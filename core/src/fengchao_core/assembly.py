@@ -133,7 +133,9 @@ def _plan(
                     )
                 )
             except ValidationError as error:
-                problems += explain(error, where="settings", section=f"providers.{name}")
+                problems += explain(
+                    error, spec.settings, where="settings", section=f"providers.{name}"
+                )
     if problems:
         raise SettingsError(*dict.fromkeys(problems))
     return planned
@@ -256,7 +258,7 @@ async def _open_retrievers(
         try:
             ready.append((spec, spec.settings.model_validate(settings.knowledge.get(name, {}))))
         except ValidationError as error:
-            problems += explain(error, where="settings", section=f"knowledge.{name}")
+            problems += explain(error, spec.settings, where="settings", section=f"knowledge.{name}")
     if problems:
         raise SettingsError(*problems)
     return tuple([await stack.enter_async_context(spec.open(checked)) for spec, checked in ready])

@@ -211,6 +211,6 @@ def override_card(card: ModelCard, override: ModelSettings) -> ModelCard:
             card = replace(card, prices=read_prices(override.prices))
         except ValidationError as error:
             raise SettingsError(
-                *explain(error, where="settings", section=f"models.{card.id}.prices")
+                *explain(error, None, where="settings", section=f"models.{card.id}.prices")
             ) from error
     return card

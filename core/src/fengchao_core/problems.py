@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -11,14 +10,21 @@ from pydantic import BaseModel, ValidationError
 from fengchao_core.sources import ENV_PREFIX
 
 
-def explain(error: ValidationError, *, where: str, section: str = "") -> list[str]:
-    """One sentence per problem of a pydantic error, naming the key, and for an unknown key the nearest known one."""
+def explain(
+    error: ValidationError, model: type[BaseModel] | None, *, where: str, section: str = ""
+) -> list[str]:
+    """
+    One sentence per problem of a pydantic error, naming the key, and for an unknown key the nearest known one.
+
+    Args:
+        model: what was being read; None where the known keys are not worth telling.
+    """
     out = []
     for item in error.errors(include_url=False, include_input=False):
         loc = [str(part) for part in item["loc"]]
         key = ".".join(([section] if section else []) + loc)
         if item["type"] == "extra_forbidden":
-            known = _known_keys(error.title, loc)
+            known = _known_keys(model, loc)
             near = difflib.get_close_matches(loc[-1], known, n=1)
             hint = (
                 f"; did you mean {near[0]!r}?"
@@ -36,8 +42,7 @@ def explain(error: ValidationError, *, where: str, section: str = "") -> list[st
     return out
 
 
-def _known_keys(title: str, loc: list[str]) -> list[str]:
-    model: Any = next((m for m in _models(BaseModel) if m.__name__ == title), None)
+def _known_keys(model: Any, loc: list[str]) -> list[str]:
     for part in loc[:-1]:
         field = model.model_fields.get(part) if model else None
         annotation = field.annotation if field else None
@@ -47,9 +52,3 @@ def _known_keys(title: str, loc: list[str]) -> list[str]:
             else None
         )
     return sorted(model.model_fields) if model else []
-
-
-def _models(base: type[BaseModel]) -> Iterator[type[BaseModel]]:
-    for model in base.__subclasses__():
-        yield model
-        yield from _models(model)

@@ -207,4 +207,4 @@ class Settings(Section):
             return cls.model_validate(tree)
         except ValidationError as error:
             where = str(path) if path else "settings"
-            raise SettingsError(*explain(error, where=where)) from error
+            raise SettingsError(*explain(error, cls, where=where)) from error

@@ -12,7 +12,9 @@ import importlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
+from threading import Thread
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 from sqlalchemy import URL, Connection, Dialect, Row, Select, Table, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
@@ -26,6 +28,7 @@ BUSY_TIMEOUT_MS = 5000
 """How long SQLite waits for another process's transaction to end."""
 
 _CONNECTIONS = 5
+_THREAD_END_S = 5.0
 _POOL_TIMEOUT_S = 10
 
 
@@ -77,6 +80,7 @@ class Database:
         self.failures: tuple[type[Exception], ...] = (SQLAlchemyError, OSError)
         self._migrating = migrating
         self._unfinished: set[asyncio.Task[Any]] = set()
+        self._threads: WeakSet[Thread] = WeakSet()
         self._turn: AbstractAsyncContextManager[Any]
         if self.is_sqlite:
             self._engine = self._open_sqlite()
@@ -174,6 +178,10 @@ class Database:
         if self._unfinished:
             await asyncio.wait(self._unfinished)
         await self._engine.dispose()
+        # The driver gives up a connection that does not open without waiting for its thread, which would then speak to a
+        # loop that is closed.
+        for thread in tuple(self._threads):
+            await asyncio.to_thread(thread.join, _THREAD_END_S)
 
     def _unavailable(self, error: Exception) -> StoreUnavailable:
         return StoreUnavailable(f"the database {self.title} does not answer: {reason(error)}")
@@ -183,7 +191,7 @@ class Database:
             self.address,
             hide_parameters=True,
             # The driver must not begin transactions by itself: it would begin them without IMMEDIATE.
-            connect_args={"isolation_level": None},
+            connect_args={"isolation_level": None, "async_creator_fn": self._connect},
             pool_size=1 if self._migrating else _CONNECTIONS,
             max_overflow=0,
             pool_timeout=_POOL_TIMEOUT_S,
@@ -192,13 +200,28 @@ class Database:
         event.listen(engine.sync_engine, "begin", _begin_immediate)
         return engine
 
+    def _connect(self, *args: Any, **options: Any) -> Any:
+        connection = importlib.import_module("aiosqlite").connect(*args, **options)
+        thread: Thread = connection._thread  # noqa: SLF001  # it has no public name
+        thread.daemon = (
+            True  # as SQLAlchemy has it, so that a forgotten database does not keep the process
+        )
+        self._threads.add(thread)
+        return connection
+
     def _set_pragmas(self, connection: Any, _record: object) -> None:
         """Runs on each new connection; the journal mode is not here because it belongs to the file."""
         cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS * (12 if self._migrating else 1)}")
-        cursor.execute("PRAGMA synchronous = FULL")
-        cursor.execute(f"PRAGMA foreign_keys = {'OFF' if self._migrating else 'ON'}")
-        cursor.close()
+        try:
+            wait_ms = BUSY_TIMEOUT_MS * (12 if self._migrating else 1)
+            cursor.execute(f"PRAGMA busy_timeout = {wait_ms}")
+            cursor.execute("PRAGMA synchronous = FULL")
+            cursor.execute(f"PRAGMA foreign_keys = {'OFF' if self._migrating else 'ON'}")
+            cursor.close()
+        except BaseException:
+            # It never reaches the pool, so nobody else would close it, and its thread would outlive the loop.
+            connection.close()
+            raise
 
     def _open_postgresql(self) -> AsyncEngine:
         try:
