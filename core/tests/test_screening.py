@@ -108,3 +108,11 @@ def test_a_clean_text_is_remembered_and_a_dirty_one_is_not():
     assert ("无事", "**") == (screen.input("无事"), screen.input("苹果"))
     assert (True, False) == ("无事" in known, "苹果" in known)
     assert "无事" not in CleanTexts(Lexicon.build([WordList("示例", ("无事",))]))
+
+
+def test_a_refusal_is_screened_like_any_text():
+    """What a model says in refusing is starred or blocked as its answer would be."""
+    starred = screening().output([Delta(refusal="苹果", finish_reason="stop")])[0]
+    assert ["**"] == [delta.refusal for delta in starred]
+    left, error = screening(replace=False).output([Delta(refusal="不谈苹果", finish_reason="stop")])
+    assert ("示例", "不谈") == (error.category, "".join(delta.refusal for delta in left))

@@ -1,7 +1,7 @@
 """
 The word filter of one request: over what goes in, and over every piece of what comes out.
 
-Each choice's text, its reasoning and each tool call's arguments are screened apart, since each is a text of its own. What
+Each choice's text, its reasoning, its refusal and each tool call's arguments are screened apart, since each is a text of its own. What
 a screen holds back (it could still become a word) leaves with the text's next piece, or when that text ends: at the
 choice's end, or when the model goes over from reasoning to its answer. Log-probabilities spell the tokens: those of a
 delta whose text is changed are left out.
@@ -111,7 +111,8 @@ class Screening:
                 if blocked is not None:
                     delta.finish_reason = None
                     delta.tool_calls = ()
-                if blocked is None or delta.text or delta.reasoning:
+                    delta.logprobs = None
+                if blocked is None or delta.text or delta.reasoning or delta.refusal:
                     _show(delta, shown)
             if blocked is not None:
                 return shown, blocked.refusal("output")
@@ -165,6 +166,10 @@ class Screening:
             if delta.text != text:
                 # They spell the tokens, the held back and the starred ones too.
                 delta.logprobs = None
+        if blocked is None:
+            delta.refusal, blocked = self._feed((index, "refusal", 0), delta.refusal, is_last)
+        else:
+            delta.refusal = ""
         if blocked is None and delta.tool_calls:
             blocked = self._feed_calls(delta)
         if blocked is None and is_last and self._screens:
