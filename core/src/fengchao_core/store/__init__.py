@@ -1,0 +1,69 @@
+"""
+Where things are kept: the storage protocols, and a store in memory.
+
+One module for each kind of thing, with its protocol and its memory. A database is a plugin (`fengchao-sql`); the core
+never imports one. Records are plain values. Secrets arrive sealed: a store holds nothing that a thief of the database
+alone could use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from fengchao_core.store.keys import KeyRecord, KeyStore, MemoryKeys
+from fengchao_core.store.usage import MemoryUsage, UsageGrouping, UsageStore
+
+__all__ = [
+    "KeyRecord",
+    "KeyStore",
+    "MemoryKeys",
+    "MemoryStore",
+    "MemoryUsage",
+    "Store",
+    "StoreSpec",
+    "UsageGrouping",
+    "UsageStore",
+]
+
+
+class Store(Protocol):
+    """Everything that is kept, in one place."""
+
+    @property
+    def keys(self) -> KeyStore:
+        """The key pairs."""
+        ...
+
+    @property
+    def usage(self) -> UsageStore:
+        """The usage rows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSpec:
+    """A store as a plugin describes it; `open` connects, and migrates where it must."""
+
+    name: str
+    open: Callable[[], AbstractAsyncContextManager[Store]]
+
+
+class MemoryStore:
+    """A store that forgets when the process ends: for embedders who keep nothing, and for tests."""
+
+    def __init__(self) -> None:
+        self._keys = MemoryKeys()
+        self._usage = MemoryUsage()
+
+    @property
+    def keys(self) -> KeyStore:
+        """The key pairs."""
+        return self._keys
+
+    @property
+    def usage(self) -> UsageStore:
+        """The usage rows."""
+        return self._usage

@@ -1,0 +1,69 @@
+"""Where usage rows are kept: the protocol, and a list of bounded length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal, Protocol
+
+from fengchao_core.usage import UsageRecord, UsageTotals, total_up
+
+UsageGrouping = Literal["key", "model", "provider", "day", "outcome"]
+
+
+class UsageStore(Protocol):
+    """Keeps one row per request."""
+
+    async def add(self, rows: Sequence[UsageRecord]) -> None:
+        """
+        Keep rows, all or none; a row whose `id` is already kept is left as it is.
+
+        Raises:
+            StoreUnavailable: the database does not answer; nothing is lost by adding the same rows again.
+        """
+        ...
+
+    async def rows(
+        self, *, since: datetime | None = None, until: datetime | None = None, limit: int = 1000
+    ) -> tuple[UsageRecord, ...]:
+        """Rows that started in [since, until), newest first."""
+        ...
+
+    async def totals(
+        self, *, by: UsageGrouping, since: datetime | None = None, until: datetime | None = None
+    ) -> tuple[UsageTotals, ...]:
+        """Sums of the rows that started in [since, until), one per group and currency, ordered by group."""
+        ...
+
+
+class MemoryUsage:
+    """The newest usage rows, up to `capacity`; older ones are dropped."""
+
+    def __init__(self, capacity: int = 100_000) -> None:
+        self._rows: dict[str, UsageRecord] = {}
+        self._capacity = capacity
+
+    async def add(self, rows: Sequence[UsageRecord]) -> None:
+        """Keep rows, the oldest making room."""
+        for row in rows:
+            self._rows.setdefault(row.id, row)
+        while len(self._rows) > self._capacity:
+            del self._rows[next(iter(self._rows))]
+
+    async def rows(
+        self, *, since: datetime | None = None, until: datetime | None = None, limit: int = 1000
+    ) -> tuple[UsageRecord, ...]:
+        """Rows that started in [since, until), newest first."""
+        found = [row for row in reversed(self._rows.values()) if _within(row, since, until)]
+        found.sort(key=lambda row: row.started_at, reverse=True)
+        return tuple(found[:limit])
+
+    async def totals(
+        self, *, by: UsageGrouping, since: datetime | None = None, until: datetime | None = None
+    ) -> tuple[UsageTotals, ...]:
+        """Sums by group."""
+        return total_up((row for row in self._rows.values() if _within(row, since, until)), by=by)
+
+
+def _within(row: UsageRecord, since: datetime | None, until: datetime | None) -> bool:
+    return (since is None or row.started_at >= since) and (until is None or row.started_at < until)
