@@ -24,7 +24,7 @@ DISTRIBUTIONS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["too
 # The core from the ground up. A module may import those of its own floor and of the floors below, never in a circle.
 FLOORS = [
     {"types", "errors", "clock", "caller", "limits", "ids"},
-    {"usage", "provider", "retrieval", "store", "hookspecs", "tokens", "kit"},
+    {"usage", "reservation", "provider", "retrieval", "store", "hookspecs", "tokens", "kit"},
     {"prompts", "sensitive", "cards", "fold", "deadlines", "telemetry", "meter", "exchange"},
     {
         "screening",
