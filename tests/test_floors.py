@@ -29,6 +29,7 @@ FLOORS = [
     {
         "screening",
         "compose",
+        "window",
         "settings",
         "sources",
         "problems",

@@ -67,6 +67,7 @@ def completion(message=None, **given_too):
 def exchange(*passages):
     """An exchange, as far as events read it."""
     return SimpleNamespace(
+        notes=[],
         request_id='r"id',
         model="glm-4",
         created=1_700_000_000.0,

@@ -172,3 +172,40 @@ async def test_booked_outcomes(bench):
     bench.provider.will([Delta("x", finish_reason="stop", usage=Usage(1, 1))])
     await frames_of(bench)
     assert ["ok", "refused", "timeout", "failed", "ok"] == await bench.outcomes()
+
+
+async def test_a_history_too_long_for_the_model_is_shortened(open_bench):
+    """The oldest turns go as pairs, the answer says so, whole and streamed; what fits says nothing."""
+    bench = await open_bench(cards=[ModelCard(id="small", owned_by="T", max_input_tokens=400)])
+    history = [
+        {"role": role, "content": f"{n}{'字' * 200}"}
+        for n in (1, 2)
+        for role in ("user", "assistant")
+    ]
+    asked = {"model": "small", "system": "", "history": history}
+    _, answer = await bench.ask(**asked)
+    assert ["user", "assistant", "user"] == [m.role for m in bench.provider.requests[0].messages]
+    assert bench.provider.requests[0].messages[0].text.startswith("2")
+    (note,) = answer["notes"]
+    assert "最早的 2 条消息" in note
+    frames = await frames_of(bench, **asked)
+    assert [None, None, [note]] == [frame.get("notes") for frame in frames]
+    _, plain = await bench.ask(model="small", system="", history=history[:2])
+    assert "notes" not in plain
+
+
+async def test_a_question_too_long_for_the_model_is_refused(open_bench):
+    """The last message is never cut: 445 with the model's limit."""
+    bench = await open_bench(cards=[ModelCard(id="small", owned_by="T", max_input_tokens=400)])
+    status, answer = await bench.ask(model="small", system="", query="字" * 1000)
+    assert 445 == status
+    assert "400" in answer["msg"]
+    assert [] == bench.provider.requests
+
+
+async def test_a_history_out_of_order_is_refused(bench):
+    """Two turns of one role in a row are a 445 that names the second."""
+    turn = {"role": "user", "content": "a"}
+    status, answer = await bench.ask(history=[turn, turn])
+    assert 445 == status
+    assert "history[1].role" in answer["msg"]

@@ -32,7 +32,15 @@ from fengchao_core.meter import Meter
 from fengchao_core.retrieval import Passage
 from fengchao_core.retry import Retry, RetryPolicy
 from fengchao_core.routing import Deployment, Route
-from fengchao_core.types import ChatCall, ChatRequest, Delta, EmbeddingResult, ImageResult
+from fengchao_core.types import (
+    ChatCall,
+    ChatRequest,
+    Delta,
+    EmbeddingResult,
+    ImageResult,
+    ModelCard,
+)
+from fengchao_core.window import Fitted, check_history, fit
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
@@ -44,7 +52,7 @@ _Result = TypeVar("_Result", EmbeddingResult, ImageResult)
 _First = tuple[AsyncGenerator[Sequence[Delta], None], Sequence[Delta]]
 
 _LONG_TEXT = 20_000
-"""Characters beyond which a prompt is screened in a thread."""
+"""Characters beyond which a prompt is screened and measured in a thread."""
 
 
 class Pipeline:
@@ -73,13 +81,11 @@ class Pipeline:
             entry = await self._admit(call, caller)
             screening = self._screening(call)
             passages = await self._retrieve(call)
-            if screening is None or call.length < _LONG_TEXT:
-                messages = compose(call, self._parts.prompts, passages, screening)
+            if call.length < _LONG_TEXT:
+                fitted = self._fit(call, passages, screening, entry.card)
             else:  # a book takes the filter longer than the other requests should wait
-                messages = await asyncio.to_thread(
-                    compose, call, self._parts.prompts, passages, screening
-                )
-            params, notes = call.params, []
+                fitted = await asyncio.to_thread(self._fit, call, passages, screening, entry.card)
+            params, notes = call.params, [*fitted.notes]
             most = entry.card.max_output_tokens
             if params.max_tokens is not None and most is not None and params.max_tokens > most:
                 notes.append(
@@ -95,7 +101,7 @@ class Pipeline:
                 entry,
                 ChatRequest(
                     model=likely.upstream_id,
-                    messages=messages,
+                    messages=fitted.messages,
                     params=params,
                     stream=stream,
                     request_id=request_id,
@@ -211,6 +217,19 @@ class Pipeline:
                 f"model {entry.card.id!r} is for {entry.card.kind}, not for {kind}", param="model"
             )
         return entry
+
+    def _fit(
+        self,
+        call: ChatCall,
+        passages: tuple[Passage, ...],
+        screening: Screening | None,
+        card: ModelCard,
+    ) -> Fitted:
+        """The conversation to send. A caller that brings its own messages minds their order and length itself."""
+        if call.history:
+            check_history(call.history)
+        messages = compose(call, self._parts.prompts, passages, screening)
+        return Fitted(messages) if call.messages else fit(messages, card.max_input_tokens)
 
     def _screening(self, call: ChatCall) -> Screening | None:
         words = self._parts.words

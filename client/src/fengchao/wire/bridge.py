@@ -107,7 +107,7 @@ def answer(
         as_json: whether `response_format` asked for JSON. A text that is none even without its fence becomes `{}`, as
             the product promises.
     """
-    return {
+    shown: Json = {
         "request_id": completion.request_id,
         "created": local_time(completion.created),
         "model": completion.model,
@@ -119,6 +119,9 @@ def answer(
         "search": [],
         "agg": [],
     }
+    if completion.notes:
+        shown["notes"] = list(completion.notes)
+    return shown
 
 
 def wants_json(body: ChatBody) -> bool:

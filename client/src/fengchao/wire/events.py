@@ -87,6 +87,8 @@ class AnswerEvents:
         event["choices"][0]["finish_reason"] = self._finish
         event["usage"] = usage(self._exchange.usage, self._exchange.cost)
         event["knowledge"] = self._knowledge
+        if notes := self._exchange.notes:
+            event["notes"] = list(notes)
         return event
 
     def last_frame(self) -> bytes:

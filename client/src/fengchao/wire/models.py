@@ -154,6 +154,8 @@ class ChatCompletionResponse(BaseModel):
         created: local time, `YYYY-MM-DD HH:MM:SS`.
         knowledge: the passages taken from the knowledge base: `source`, `text` and `distance` of each.
         status: 200, or the code of what went wrong; `msg` then says it in words.
+        notes: what was adapted on the way, where something was: turns of the history that did not fit the model, say. Of
+            a stream it stands in the last event.
     """
 
     request_id: str | None = None
@@ -167,6 +169,7 @@ class ChatCompletionResponse(BaseModel):
     result_type: str = "text"
     search: list[ChatCompletionResponseSearch] | None = None
     agg: list[ChatCompletionResponseAgg] | None = None
+    notes: list[str] | None = None
 
 
 class FinalResponse(BaseModel):
