@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fengchao_core.errors import ProviderProtocolError
@@ -12,14 +12,19 @@ from fengchao_core.types import Choice, Delta, FinishReason, Message, ToolCall, 
 class Fold:
     """Collects the deltas of one answer: the same whole, however the stream was cut into deltas."""
 
-    __slots__ = ("_choices", "_extra")
+    __slots__ = ("_choices", "_extra", "_only")
 
     def __init__(self) -> None:
         self._choices: dict[int, _Choice] = {}
         self._extra: dict[str, object] = {}
+        self._only: Delta | None = None
 
-    def feed(self, batch: Iterable[Delta]) -> None:
+    def feed(self, batch: Sequence[Delta]) -> None:
         """Take the next deltas."""
+        if self._only is None and not self._choices and len(batch) == 1 and _is_whole(batch[0]):
+            self._only = batch[0]
+            return
+        self._unfold()
         for delta in batch:
             if delta.extra:
                 merge_extra(self._extra, delta.extra)
@@ -42,9 +47,30 @@ class Fold:
         Raises:
             ProviderProtocolError: the stream ended without ending its answer.
         """
+        if (only := self._only) is not None and only.finish_reason is not None:
+            message = Message("assistant", only.text)
+            return (Choice(message, only.finish_reason, only.index),)
         if not self._choices:
             raise ProviderProtocolError("the provider's stream ended without an answer")
         return tuple(self._choices[index].close(index) for index in sorted(self._choices))
+
+    def _unfold(self) -> None:
+        """What seemed to be all was not."""
+        if (only := self._only) is not None:
+            self._only = None
+            choice = self._choices[only.index] = _Choice()
+            choice.add(only)
+
+
+def _is_whole(delta: Delta) -> bool:
+    """Whether a delta is a whole answer of nothing but text, as the usual one is that was not streamed."""
+    return bool(
+        delta.text
+        and delta.finish_reason
+        and not (
+            delta.reasoning or delta.tool_calls or delta.refusal or delta.logprobs or delta.extra
+        )
+    )
 
 
 def merge_extra(into: dict[str, object], new: Mapping[str, object]) -> None:

@@ -106,6 +106,11 @@ class Route:
         Healthy before resting, not yet asked in this call before asked, own model before fallback; when all were
         asked, the round starts again.
         """
+        if not self._asked and len(group := self._groups[0]) == 1 and not group[0].breaker.is_open:
+            # As below, for the usual call: its first, of a model that one provider serves.
+            self._asked.append(group[0])
+            group[0].breaker.started()
+            return group[0]
         best: Deployment | None = None
         for group in self._groups:
             fresh = [d for d in group if d not in self._asked]

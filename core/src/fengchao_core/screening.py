@@ -63,7 +63,7 @@ class Screening:
         replace: replace hits by `*` instead of refusing.
     """
 
-    __slots__ = ("_held", "_known", "_lexicon", "_replace", "_screens", "_telemetry")
+    __slots__ = ("_known", "_lexicon", "_replace", "_screens", "_telemetry")
 
     def __init__(self, known: CleanTexts, *, replace: bool, telemetry: Telemetry) -> None:
         self._known = known
@@ -71,7 +71,6 @@ class Screening:
         self._replace = replace
         self._telemetry = telemetry
         self._screens: dict[_Place, StreamScreen] = {}
-        self._held: dict[_Place, int] = {}
 
     def input(self, text: str) -> str:
         """
@@ -98,6 +97,14 @@ class Screening:
         Deltas that have nothing left to say are left out.
         """
         shown: list[Delta] = []
+        if len(batch) == 1 and len(self._screens) == 1 and _is_plain(delta := batch[0]):
+            # The usual step of a stream, a piece of the one text under way, takes the short way.
+            screen = self._screens.get((delta.index, "text", 0))
+            if screen is not None:
+                blocked = self._screen_piece(screen, delta)
+                if delta.text:
+                    shown.append(delta)
+                return shown, None if blocked is None else blocked.refusal("output")
         position = 0
         while position < len(batch):
             burst = self._burst(batch, position)
@@ -138,7 +145,8 @@ class Screening:
         """
         place = (burst[0].index, "text", 0)
         text = "".join([delta.text for delta in burst])
-        end = self._held.get(place, 0)
+        screen = self._screens.get(place)
+        end = 0 if screen is None else screen.held
         out, blocked = self._feed(place, text, ends=False)
         if out == text and not end:
             shown.extend(burst)
@@ -151,6 +159,14 @@ class Screening:
             if delta.text:
                 shown.append(delta)
         return blocked
+
+    def _screen_piece(self, screen: StreamScreen, delta: Delta) -> Hit | None:
+        """Take out of a delta that says nothing but text what may not leave yet."""
+        seen = len(screen.hits)
+        delta.text = screen.feed(delta.text)
+        if len(screen.hits) > seen:
+            self._count(screen.hits[seen:], "output")
+        return screen.blocked
 
     def _screen(self, delta: Delta) -> Hit | None:
         """Take out of a delta what may not leave yet; the hit that ends the answer, if one does."""
@@ -191,9 +207,8 @@ class Screening:
             screen = self._screens[place] = StreamScreen(self._lexicon, replace=self._replace)
         seen = len(screen.hits)
         out = screen.feed(text) if text else ""
-        self._held[place] = self._held.get(place, 0) + len(text) - len(out)
         if ends:
-            del self._screens[place], self._held[place]
+            del self._screens[place]
             out += screen.finish()
         if len(screen.hits) > seen:
             self._count(screen.hits[seen:], "output")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -21,6 +21,8 @@ from fengchao_core.sensitive.shape import EXACT, ONCE, Fit
 from fengchao_core.sensitive.words import Action, WordList
 
 _GLANCE = 12
+_STEP = 24
+_MOST_STEPS = 16_384
 _NONE: Sequence[Found] = ()
 
 
@@ -48,11 +50,15 @@ class Reading:
     Attributes:
         tiers: the words by action; may be empty.
         allow: words that excuse the hits inside them.
+        steps: short texts without a hit, with how far they are decided and how much of them is done with. A model speaks
+            in tokens, of which it has some ten thousands: most steps of a stream were taken before. Bounded: when it is
+            full it starts anew.
     """
 
     folder: Folder
     tiers: tuple[Tier, ...]
     allow: Tier | None
+    steps: dict[str, tuple[int, int]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def reach(self) -> int:
@@ -84,6 +90,7 @@ class Scan:
         "_long_gap",
         "_next",
         "_open",
+        "_steps",
         "_text",
         "_tiers",
         "_window",
@@ -92,6 +99,7 @@ class Scan:
 
     def __init__(self, reading: Reading) -> None:
         self._tiers = reading.tiers
+        self._steps = reading.steps
         self._allow = reading.allow
         self._fold = reading.folder.fold
         self._long_gap = reading.folder.long_gap
@@ -119,6 +127,13 @@ class Scan:
             The hits that became certain; of each tier, by place.
         """
         text = self._text + piece
+        is_fresh = not final and not any(self._next)
+        if is_fresh and (step := self._steps.get(text)) is not None:
+            settled, cut = step
+            self.settled = self._base + settled
+            self._base += cut
+            self._text = text[cut:]
+            return _NONE
         late = ""
         if not final and text and text[-1] in VOICEABLE:
             # The next character may make another kana of it.
@@ -153,9 +168,14 @@ class Scan:
         if final:
             self.settled = self._base + len(text)
         else:
+            base = self._base
             self._keep(text, following[0] if len(following) == 1 else min(following))
             if late:
                 self._text += late
+            elif is_fresh and len(text) <= _STEP and not self._found and not any(self._next):
+                if len(self._steps) >= _MOST_STEPS:
+                    self._steps.clear()
+                self._steps[text] = self.settled - base, self._base - base
         if not self._found:
             return _NONE
         found, self._found = self._found, []

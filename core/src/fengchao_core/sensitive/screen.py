@@ -51,6 +51,11 @@ class StreamScreen:
         self.hits: list[Hit] = []
         self.blocked: Hit | None = None
 
+    @property
+    def held(self) -> int:
+        """How many characters are held back."""
+        return len(self._held)
+
     def feed(self, text: str, *, final: bool = False) -> str:
         """
         Take the next piece and give what may leave now; look at `blocked` afterwards.

@@ -123,18 +123,17 @@ class ChatCall:
     @property
     def length(self) -> int:
         """Characters of text in all that the caller says."""
-        return (
-            len(self.query or "")
-            + len(self.system or "")
-            + len(self.prompt or "")
-            + sum(len(value) for value in self.prompt_fill.values())
-            + sum(
-                len(m.content) if isinstance(m.content, str) else len(m.text) for m in self.history
-            )
-            + sum(
-                len(m.content) if isinstance(m.content, str) else len(m.text) for m in self.messages
-            )
-        )
+        size = 0
+        for text in (self.query, self.system, self.prompt):
+            if text is not None:
+                size += len(text)
+        for value in self.prompt_fill.values():
+            size += len(value)
+        for messages in (self.history, self.messages):
+            for message in messages:
+                content = message.content
+                size += len(content if isinstance(content, str) else message.text)
+        return size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
