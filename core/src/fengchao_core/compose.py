@@ -78,7 +78,7 @@ def _screened_fill(fill: Mapping[str, str], screen: Screen | None) -> Mapping[st
 def _conversation(messages: tuple[Message, ...], screen: Screen | None) -> tuple[Message, ...]:
     if screen is None:
         return messages
-    return tuple(_screened_message(message, screen) for message in messages)
+    return tuple([_screened_message(message, screen) for message in messages])
 
 
 def _screened_message(message: Message, screen: Screen) -> Message:

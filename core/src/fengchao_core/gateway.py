@@ -187,9 +187,12 @@ class Gateway:
     async def complete(self, exchange: Exchange) -> Completion:
         """Drain a prepared exchange into the whole answer. Raises as `chat`."""
         fold = Fold()
-        async with aclosing(self.run(exchange)) as batches:
+        batches = self.run(exchange)
+        try:  # what `aclosing` does, without its two coroutines
             async for batch in batches:
                 fold.feed(batch)
+        finally:
+            await batches.aclose()
         return exchange.complete(fold)
 
     async def embed(

@@ -235,15 +235,12 @@ class Pipeline:
         words = self._parts.words
         if words is None or not call.is_sensitive:
             return None
-        from fengchao_core.screening import (  # loaded only where there are words
-            CleanTexts,
-            Screening,
-        )
-
         known = self._known
         if known is None or known.lexicon is not words.current:
+            from fengchao_core.screening import CleanTexts  # loaded only where there are words
+
             known = self._known = CleanTexts(words.current)
-        return Screening(known, replace=call.sensitive_replace, telemetry=self._telemetry)
+        return known.screening(replace=call.sensitive_replace, telemetry=self._telemetry)
 
     async def _retrieve(self, call: ChatCall) -> tuple[Passage, ...]:
         if not call.knowledge:

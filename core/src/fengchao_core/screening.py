@@ -53,6 +53,10 @@ class CleanTexts:
             self._seen.clear()
         self._seen.add((len(text), hash(text)))
 
+    def screening(self, *, replace: bool, telemetry: Telemetry) -> Screening:
+        """For one request that begins now."""
+        return Screening(self, replace=replace, telemetry=telemetry)
+
 
 class Screening:
     """
@@ -81,6 +85,9 @@ class Screening:
         """
         if text in self._known:
             return text
+        if self._lexicon.is_clean(text):
+            self._known.add(text)
+            return text
         screened = self._lexicon.screen(text, replace=self._replace)
         if not screened.hits:
             self._known.add(text)
@@ -97,14 +104,19 @@ class Screening:
         Deltas that have nothing left to say are left out.
         """
         shown: list[Delta] = []
-        if len(batch) == 1 and len(self._screens) == 1 and _is_plain(delta := batch[0]):
-            # The usual step of a stream, a piece of the one text under way, takes the short way.
-            screen = self._screens.get((delta.index, "text", 0))
-            if screen is not None:
-                blocked = self._screen_piece(screen, delta)
-                if delta.text:
-                    shown.append(delta)
-                return shown, None if blocked is None else blocked.refusal("output")
+        if len(batch) == 1:
+            # What is usual takes the short way: a stream's step, a piece of the one text under way ...
+            delta = batch[0]
+            if len(self._screens) == 1 and _is_plain(delta):
+                screen = self._screens.get((delta.index, "text", 0))
+                if screen is not None:
+                    blocked = self._screen_piece(screen, delta)
+                    if delta.text:
+                        shown.append(delta)
+                    return shown, None if blocked is None else blocked.refusal("output")
+            # ... and a whole answer that is nothing but a clean text.
+            if not self._screens and self._is_clean_whole(delta):
+                return batch, None
         position = 0
         while position < len(batch):
             burst = self._burst(batch, position)
@@ -124,6 +136,15 @@ class Screening:
             if blocked is not None:
                 return shown, blocked.refusal("output")
         return shown, None
+
+    def _is_clean_whole(self, delta: Delta) -> bool:
+        return not (
+            delta.finish_reason is None
+            or delta.reasoning
+            or delta.tool_calls
+            or delta.refusal
+            or delta.extra
+        ) and self._lexicon.is_clean(delta.text)
 
     def _burst(self, batch: Sequence[Delta], start: int) -> Sequence[Delta]:
         """The deltas from here on that say nothing but text, of one choice whose reasoning is over."""

@@ -49,7 +49,8 @@ VOICEABLE: Final = frozenset(
 
 # Only these two planes are remembered in a table: a text of a million different code points must not fill the memory.
 _REMEMBERED = 0x20000
-_TWICE = re.compile(r"(.)\1", re.DOTALL)
+_TWICE = re.compile(r"([^\0-9])\1")
+"""A symbol written twice. Not a placeholder, and not a digit: 1001 is not 101."""
 _IDEOGRAPHIC = range(0x20000, 0x40000)
 _COMPATIBILITY = range(0x2F800, 0x2FA20)
 
@@ -266,8 +267,6 @@ def _collapse(aligned: str, first: int, most: int) -> str:
     Mark further copies of a symbol, up to `most`, as repeats; then the count begins anew.
 
     `first` is where the first copy of anything stands, or before it.
-
-    Not of placeholders, and not of digits: 1001 is not 101.
     """
     pieces: list[str] = []
     at = 0
@@ -279,8 +278,7 @@ def _collapse(aligned: str, first: int, most: int) -> str:
         limit = min(start + 1 + most, len(aligned))
         while end < limit and aligned[end] == symbol:
             end += 1
-        if symbol > "9":
-            pieces += (aligned[at : start + 1], REPEAT * (end - start - 1))
-            at = end
+        pieces += (aligned[at : start + 1], REPEAT * (end - start - 1))
+        at = end
         twice = _TWICE.search(aligned, end)
-    return "".join((*pieces, aligned[at:])) if at else aligned
+    return "".join((*pieces, aligned[at:]))
