@@ -9,12 +9,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Final, Literal
 
 from fengchao_core.types import Currency, Money, Price, Usage, UsageSource
 from fengchao_core.types.shared import dataclass
 
-Outcome = Literal["ok", "failed", "refused", "cancelled", "timeout", "sensitive"]
+Outcome = Literal[
+    "ok", "failed", "refused", "cancelled", "timeout", "sensitive", "retried", "unknown"
+]
+"""
+How a row came to its end. Two are no end of a request as its caller sees it: `retried` is an attempt at a vendor that cost
+something and was followed by another, with a row of its own; `unknown` is a request whose process died with it.
+"""
+
+Disconnect = Literal["", "cut", "drained"]
+"""What became of the vendor's answer when its caller hung up; empty where nobody did."""
+
+NO_FAILURE: Final = ("ok", "retried")
+"""The outcomes that a report does not count as a failed request."""
 
 _PER_1K = Decimal(1000)
 
@@ -24,8 +36,11 @@ class UsageRecord:
     """
     One request, as it is kept. Holds no text of anybody's.
 
+    A request has exactly one row, and one more for each attempt at a vendor that cost something before the last
+    (`outcome` is `retried`). Whatever is repeated, a row is kept once, by its `id`.
+
     Attributes:
-        id: unique for this request; the same row sent twice is kept once.
+        id: unique for this request; of a `retried` row the request's, a dot, and the number of the attempt.
         request_id: the caller's id, which several turns of a conversation may share.
         key: the public half of the caller's key; `embedded` where there is none.
         model: as the caller asked for it.
@@ -33,13 +48,20 @@ class UsageRecord:
         outcome: how it ended. `refused` never reached a vendor.
         error: the class name of the error that ended it; empty where none did.
         streamed: whether the caller wanted deltas.
-        attempts: how often a vendor was asked.
+        attempts: how often a vendor was asked; in a `retried` row, which attempt it was.
         started_at: aware UTC.
         duration_ms: until the end.
         first_delta_ms: until the first delta; None where none came.
         usage_source: who counted the tokens.
         cost: None where the model has no price.
         price_since: the day of the price that was used, as ISO text.
+        operation: `chat`, `embeddings`, `image_generation`.
+        group: the group of keys that the key belonged to; empty for none.
+        images: pictures drawn.
+        searches: web searches that the vendor made for the answer.
+        vectors: embeddings made.
+        price_version: the version of the price book that was used.
+        disconnect: what became of the answer when the caller hung up.
     """
 
     id: str
@@ -62,6 +84,13 @@ class UsageRecord:
     cost: Decimal | None
     currency: Currency | None
     price_since: str | None
+    operation: str = "chat"
+    group: str = ""
+    images: int = 0
+    searches: int = 0
+    vectors: int = 0
+    price_version: str | None = None
+    disconnect: Disconnect = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +101,7 @@ class UsageTotals:
     Attributes:
         group: the value of the grouping: a key, a model, a provider, a day (`2026-11-21`, UTC), an outcome.
         currency: None for the rows that have no price.
+        requests: without the attempts that were followed by another, whose tokens and cost count all the same.
     """
 
     group: str
@@ -118,8 +148,8 @@ def total_up(rows: Iterable[UsageRecord], *, by: str) -> tuple[UsageTotals, ...]
     sums: dict[tuple[str, Currency | None], list[int | Decimal]] = {}
     for row in rows:
         entry = sums.setdefault((group_of(row, by), row.currency), [0, 0, 0, 0, Decimal(0)])
-        entry[0] += 1
-        entry[1] += row.outcome != "ok"
+        entry[0] += row.outcome != "retried"
+        entry[1] += row.outcome not in NO_FAILURE
         entry[2] += row.prompt_tokens
         entry[3] += row.completion_tokens
         entry[4] += row.cost or 0

@@ -7,12 +7,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
+from typing import get_args
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from fengchao_core.usage import UsageRecord
+from fengchao_core.usage import Disconnect, Outcome, UsageRecord
 from fengchao_sql.store import open_store
 from fengchao_sql.tables import LARGEST_COST, LARGEST_COUNT
 
@@ -20,11 +21,11 @@ plain_text = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=200
 )
 counts = st.integers(0, LARGEST_COUNT)
-outcomes = st.sampled_from(["ok", "failed", "refused", "cancelled", "timeout", "sensitive"])
+outcomes = st.sampled_from(get_args(Outcome))
 records = st.builds(
     UsageRecord,
     id=st.just(""),
-    request_id=plain_text,
+    request_id=plain_text.filter(bool),  # the pipeline makes one where the caller has none
     key=plain_text,
     model=plain_text,
     provider=plain_text,
@@ -43,6 +44,13 @@ records = st.builds(
     cost=st.none() | st.decimals(0, LARGEST_COST, places=12),
     currency=st.sampled_from(["CNY", "USD", None]),
     price_since=st.none() | st.dates().map(str),
+    operation=st.sampled_from(["chat", "embeddings", "image_generation"]),
+    group=plain_text,
+    images=counts,
+    searches=counts,
+    vectors=counts,
+    price_version=st.none() | plain_text,
+    disconnect=st.sampled_from(get_args(Disconnect)),
 )
 
 

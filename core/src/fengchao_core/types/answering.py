@@ -21,6 +21,9 @@ class Usage:
         cached_tokens: input tokens the vendor took from its cache.
         reasoning_tokens: output tokens spent thinking.
         source: who counted: the vendor, a tokenizer of ours, an estimate, or nobody.
+        images: pictures drawn.
+        searches: web searches made for the answer.
+        vectors: embeddings made.
     """
 
     prompt_tokens: int = 0
@@ -28,6 +31,9 @@ class Usage:
     cached_tokens: int = 0
     reasoning_tokens: int = 0
     source: UsageSource = "vendor"
+    images: int = 0
+    searches: int = 0
+    vectors: int = 0
 
     @property
     def total_tokens(self) -> int:

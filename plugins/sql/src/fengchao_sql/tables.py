@@ -107,8 +107,20 @@ usage_rows = Table(
     Column("cost", BigInteger),
     Column("currency", Text),
     Column("price_since", Text),
+    Column("operation", Text),
+    Column("key_group", Text),
+    Column("images", Integer),
+    Column("searches", Integer),
+    Column("vectors", Integer),
+    Column("price_version", Text),
+    Column("disconnect", Text),
 )
-"""One row per request, only ever appended."""
+"""
+One row per request, and one per attempt that cost something; only ever appended.
+
+To be small, `request_id` is empty where it is the same as `id`, and what most rows lack (from `operation` on) is NULL
+where it is 0, empty, or, of `operation`, `chat`.
+"""
 
 
 def to_micros(instant: datetime) -> int:

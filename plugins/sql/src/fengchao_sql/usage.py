@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, ColumnElement, Select, case, func, literal_co
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fengchao_core.store import UsageGrouping
-from fengchao_core.usage import UsageRecord, UsageTotals
+from fengchao_core.usage import NO_FAILURE, UsageRecord, UsageTotals
 from fengchao_sql.engine import Database
 from fengchao_sql.tables import (
     DAY_US,
@@ -117,8 +117,8 @@ def select_totals(
     query = select(
         group.label("group_value"),
         t.currency,
-        func.count().label("requests"),
-        func.sum(case((t.outcome != "ok", 1), else_=0)).label("failures"),
+        func.sum(case((t.outcome != "retried", 1), else_=0)).label("requests"),
+        func.sum(case((t.outcome.not_in(NO_FAILURE), 1), else_=0)).label("failures"),
         func.sum(t.prompt_tokens).label("prompt_tokens"),
         func.sum(t.completion_tokens).label("completion_tokens"),
         func.sum(t.cost // _HALF).label("cost_high"),
@@ -142,7 +142,7 @@ def _totals(row: Any, by: UsageGrouping) -> UsageTotals:
     return UsageTotals(
         group=group,
         currency=row.currency,
-        requests=row.requests,
+        requests=int(row.requests),
         failures=int(row.failures),
         prompt_tokens=int(row.prompt_tokens),
         completion_tokens=int(row.completion_tokens),
@@ -157,7 +157,7 @@ def _values(row: UsageRecord) -> tuple[Any, ...]:
     return (
         row.id,
         to_micros(row.started_at),
-        _text(row.request_id),
+        "" if row.request_id == row.id else _text(row.request_id),
         row.key,
         _text(row.model),
         row.provider,
@@ -175,6 +175,13 @@ def _values(row: UsageRecord) -> tuple[Any, ...]:
         None if row.cost is None else to_units(row.cost),
         row.currency,
         row.price_since,
+        None if row.operation == "chat" else row.operation,
+        _text(row.group) or None,
+        _count(row.images) or None,
+        _count(row.searches) or None,
+        _count(row.vectors) or None,
+        row.price_version,
+        row.disconnect or None,
     )
 
 
@@ -194,7 +201,7 @@ def _count(number: int) -> int:
 def _record(row: Any) -> UsageRecord:
     return UsageRecord(
         id=row.id,
-        request_id=row.request_id,
+        request_id=row.request_id or row.id,
         key=row.key,
         model=row.model,
         provider=row.provider,
@@ -213,4 +220,11 @@ def _record(row: Any) -> UsageRecord:
         cost=None if row.cost is None else from_units(row.cost),
         currency=row.currency,
         price_since=row.price_since,
+        operation=row.operation or "chat",
+        group=row.key_group or "",
+        images=row.images or 0,
+        searches=row.searches or 0,
+        vectors=row.vectors or 0,
+        price_version=row.price_version,
+        disconnect=row.disconnect or "",
     )
