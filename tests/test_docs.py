@@ -150,8 +150,10 @@ def test_every_path_is_documented():
     """reference/http.md lists exactly the routes of the server, and which of them want a key."""
     from fengchao_server.api import build_routes
 
-    expected = {(r.method, f"`{r.path}`", "是" if r.auth else "否") for r in build_routes().routes}
-    assert expected == {tuple(c[:3]) for c in rows("http.md") if c[0] in ("GET", "POST")}
+    words = {True: "是", False: "否", "operator": "管理员", "signed-in": "登录"}
+    expected = {(r.method, f"`{r.path}`", words[r.auth]) for r in build_routes().routes}
+    methods = ("GET", "POST", "PUT", "PATCH", "DELETE")
+    assert expected == {tuple(c[:3]) for c in rows("http.md") if c[0] in methods}
 
 
 def test_every_field_of_a_chat_is_documented():

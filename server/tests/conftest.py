@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +17,7 @@ from aiohttp import ClientSession
 
 from fengchao_core import Gateway, Settings
 from fengchao_core.provider import Provider, ProviderContext, ProviderSettings, ProviderSpec
+from fengchao_core.store import OperatorRecord, Role
 from fengchao_core.types import (
     ChatRequest,
     Delta,
@@ -107,6 +109,19 @@ class Bench:
         async with self.client.post(path, json=body, headers=self.bearer, **more) as response:
             return response.status, await response.json()
 
+    async def operator(self, role: Role = "operator", name: str = "ops") -> dict[str, str]:
+        """Headers that hold an admin token, of an operator made for it."""
+        operators = self.gateway.store.operators
+        if await operators.find(name) is None:
+            now = datetime.now(UTC)
+            # No password fits this hash: tests of signing in make their own.
+            await operators.add(
+                OperatorRecord(name=name, role=role, password_hash="-", created_at=now)
+            )
+        label = f"test-{len(await operators.grants('token'))}"
+        token = await self.served.desk.make_token("test", name, label, role=role)
+        return {"Authorization": f"Bearer {token}"}
+
     async def chat(self, **fields: Any) -> tuple[int, Any]:
         """A chat on `/v1`, of one plain message unless the fields say otherwise."""
         body = {"model": "online-1", "messages": [{"role": "user", "content": "你好"}], **fields}
@@ -161,7 +176,12 @@ async def open_bench(tmp_path: Path) -> AsyncIterator[OpenBench]:
             )
             key = await served.keyring.create("test")
             client = await stack.enter_async_context(
-                ClientSession(served.url, timeout=aiohttp.ClientTimeout(total=20))
+                ClientSession(
+                    served.url,
+                    timeout=aiohttp.ClientTimeout(total=20),
+                    # Cookies of an address that is no name are kept too.
+                    cookie_jar=aiohttp.CookieJar(unsafe=True),
+                )
             )
             return Bench(served.url, provider, key, gateway, served, client)
 

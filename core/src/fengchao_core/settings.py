@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,6 +41,7 @@ class ServerSettings(Section):
         max_body_bytes: the largest request body; more is answered 413.
         drain_s: how long a stopping server waits for requests under way.
         keep_alive_s: how long an idle connection of a client stays open.
+        trusted_proxies: networks of the proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
     """
 
     host: str = "127.0.0.1"
@@ -48,6 +50,7 @@ class ServerSettings(Section):
     max_body_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
     drain_s: float = Field(default=30.0, ge=0)
     keep_alive_s: float = Field(default=75.0, gt=0)
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
 
 
 class StoreSettings(Section):
@@ -138,6 +141,19 @@ class LogSettings(Section):
     format: Literal["auto", "json", "console"] = "auto"
 
 
+class AdminSettings(Section):
+    """
+    `[admin]`: how long operators stay signed in.
+
+    Attributes:
+        session_s: from signing in, whatever is done meanwhile.
+        setup_link_s: how long a link that sets a password works.
+    """
+
+    session_s: float = Field(default=43200.0, ge=60, le=30 * 86400)
+    setup_link_s: float = Field(default=3600.0, ge=60, le=7 * 86400)
+
+
 class PluginSettings(Section):
     """
     `[plugins]`: which plugins may fail, and which are left out.
@@ -180,6 +196,7 @@ class Settings(Section):
     sensitive: SensitiveSettings = SensitiveSettings()
     ledger: LedgerSettings = LedgerSettings()
     log: LogSettings = LogSettings()
+    admin: AdminSettings = AdminSettings()
     plugins: PluginSettings = PluginSettings()
     models: dict[str, ModelSettings] = Field(default_factory=dict)
     providers: dict[str, dict[str, Any]] = Field(default_factory=dict, repr=False)

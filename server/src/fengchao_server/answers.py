@@ -64,7 +64,8 @@ class Answer(web.StreamResponse):
 
     Args:
         body: the bytes to send.
-        headers: further headers; anything but printable ASCII is taken out of their values.
+        headers: further headers; anything but printable ASCII is taken out of their values. A page that needs more
+            than text and styles brings its own `Content-Security-Policy`.
     """
 
     def __init__(
@@ -263,7 +264,7 @@ def _head(
         _date(int(time.time())),
         request_id.encode(),
     )
-    if content_type is HTML:
+    if content_type is HTML and "Content-Security-Policy" not in headers:
         head += _PAGE_POLICY
     for name, value in headers.items():
         head += f"{name}: {_UNSAFE.sub('', value)}\r\n".encode()

@@ -1,9 +1,10 @@
-"""Everything the server serves, in one table."""
+"""Everything the server serves, in one table: each family of paths has its list here, `/admin` in its package."""
 
 from __future__ import annotations
 
 from fengchao import wire
-from fengchao_server import aigc, pages
+from fengchao_server import admin, aigc, pages
+from fengchao_server.admin.shape import AdminShape
 from fengchao_server.routes import Route, RouteTable
 from fengchao_server.v1 import embeddings, handlers, schema
 from fengchao_server.v1.errors import V1Shape
@@ -11,70 +12,89 @@ from fengchao_server.v1.errors import V1Shape
 
 def build_routes() -> RouteTable:
     """The route table. Documentation and OpenAPI are generated from it, in this order."""
-    product, openai = aigc.AigcShape(), V1Shape()
     return RouteTable(
-        [
-            Route(
-                method="GET", path="/aigc/token", handler=aigc.token_by_query, shape=product, auth=False,
-                summary="生成 token（密钥在查询参数中）", query=("api_key", "secret_key"), gives=wire.TokenResponse,
-            ),
-            Route(
-                method="POST", path="/aigc/token", handler=aigc.token_by_body, shape=product, auth=False, body="own",
-                summary="生成 token（密钥在请求体中，JSON 或表单）", takes=pages.TokenRequest, gives=wire.TokenResponse,
-            ),
-            Route(
-                method="GET", path="/aigc/models/", handler=aigc.models, shape=product, auth=False,
-                summary="查看模型列表", gives=wire.ModelList,
-            ),
-            Route(
-                method="GET", path="/aigc/prompts/", handler=aigc.prompts, shape=product, auth=False,
-                summary="查看指令列表", gives=wire.PromptList,
-            ),
-            Route(
-                method="GET", path="/aigc/kgs/", handler=aigc.knowledge_bases, shape=product, auth=False,
-                summary="查看知识库列表", gives=wire.KGList,
-            ),
-            Route(
-                method="POST", path="/aigc/chat/", handler=aigc.chat, shape=product, body="own", streams=True,
-                summary="对话服务：在线模型（mode 为 invoke 或 stream）",
-                takes=wire.ChatBody, gives=wire.ChatCompletionResponse,
-            ),
-            Route(
-                method="POST", path="/aigc/local_chat/", handler=aigc.local_chat, shape=product, body="own", streams=True,
-                summary="对话服务：本地模型（mode 为 invoke 或 stream）",
-                takes=wire.ChatBody, gives=wire.ChatCompletionResponse,
-            ),
-            Route(
-                method="POST", path="/v1/chat/completions", handler=handlers.chat_completions, shape=openai, body="json",
-                streams=True, summary="对话（OpenAI 兼容）Chat completions",
-                takes=schema.ChatCompletionRequest, gives=schema.ChatCompletion,
-            ),
-            Route(
-                method="GET", path="/v1/models", handler=handlers.models, shape=openai,
-                summary="模型列表（OpenAI 兼容）Models", gives=schema.Models,
-            ),
-            Route(
-                method="GET", path="/v1/models/{id}", handler=handlers.model, shape=openai,
-                summary="一个模型（OpenAI 兼容）One model", gives=schema.Model,
-            ),
-            Route(
-                method="POST", path="/v1/embeddings", handler=embeddings.embeddings, shape=openai, body="json",
-                summary="文本向量（OpenAI 兼容）Embeddings",
-                takes=schema.EmbeddingsRequest, gives=schema.Embeddings,
-            ),
-            Route(
-                method="GET", path="/healthz", handler=pages.health, shape=openai, quiet=True, auth=False,
-                summary="健康检查 Health", gives=pages.Health,
-            ),
-            Route(method="GET", path="/", handler=pages.landing, shape=openai, auth=False, summary="首页 Start page"),
-            Route(
-                method="GET", path="/docs", handler=pages.docs, shape=openai, auth=False,
-                summary="接口文档 Documentation of this API",
-            ),
-            Route(
-                method="GET", path="/openapi.json", handler=pages.openapi, shape=openai, auth=False,
-                summary="OpenAPI 3.1 描述 OpenAPI document",
-            ),
-        ],
-        shapes=(("/aigc", product), ("", openai)),
-    )  # fmt: skip
+        [*_aigc(), *_v1(), *admin.routes(), *_pages()],
+        shapes=(("/aigc", aigc.AigcShape()), ("/admin", AdminShape()), ("", V1Shape())),
+    )
+
+
+def _aigc() -> list[Route]:
+    """The product's own API."""
+    product = aigc.AigcShape()
+    return [
+        Route(
+            method="GET", path="/aigc/token", handler=aigc.token_by_query, shape=product, auth=False,
+            summary="生成 token（密钥在查询参数中）", query=("api_key", "secret_key"), gives=wire.TokenResponse,
+        ),
+        Route(
+            method="POST", path="/aigc/token", handler=aigc.token_by_body, shape=product, auth=False, body="own",
+            summary="生成 token（密钥在请求体中，JSON 或表单）", takes=pages.TokenRequest, gives=wire.TokenResponse,
+        ),
+        Route(
+            method="GET", path="/aigc/models/", handler=aigc.models, shape=product, auth=False,
+            summary="查看模型列表", gives=wire.ModelList,
+        ),
+        Route(
+            method="GET", path="/aigc/prompts/", handler=aigc.prompts, shape=product, auth=False,
+            summary="查看指令列表", gives=wire.PromptList,
+        ),
+        Route(
+            method="GET", path="/aigc/kgs/", handler=aigc.knowledge_bases, shape=product, auth=False,
+            summary="查看知识库列表", gives=wire.KGList,
+        ),
+        Route(
+            method="POST", path="/aigc/chat/", handler=aigc.chat, shape=product, body="own", streams=True,
+            summary="对话服务：在线模型（mode 为 invoke 或 stream）",
+            takes=wire.ChatBody, gives=wire.ChatCompletionResponse,
+        ),
+        Route(
+            method="POST", path="/aigc/local_chat/", handler=aigc.local_chat, shape=product, body="own", streams=True,
+            summary="对话服务：本地模型（mode 为 invoke 或 stream）",
+            takes=wire.ChatBody, gives=wire.ChatCompletionResponse,
+        ),
+    ]  # fmt: skip
+
+
+def _v1() -> list[Route]:
+    """OpenAI's API."""
+    openai = V1Shape()
+    return [
+        Route(
+            method="POST", path="/v1/chat/completions", handler=handlers.chat_completions, shape=openai, body="json",
+            streams=True, summary="对话（OpenAI 兼容）Chat completions",
+            takes=schema.ChatCompletionRequest, gives=schema.ChatCompletion,
+        ),
+        Route(
+            method="GET", path="/v1/models", handler=handlers.models, shape=openai,
+            summary="模型列表（OpenAI 兼容）Models", gives=schema.Models,
+        ),
+        Route(
+            method="GET", path="/v1/models/{id}", handler=handlers.model, shape=openai,
+            summary="一个模型（OpenAI 兼容）One model", gives=schema.Model,
+        ),
+        Route(
+            method="POST", path="/v1/embeddings", handler=embeddings.embeddings, shape=openai, body="json",
+            summary="文本向量（OpenAI 兼容）Embeddings",
+            takes=schema.EmbeddingsRequest, gives=schema.Embeddings,
+        ),
+    ]  # fmt: skip
+
+
+def _pages() -> list[Route]:
+    """What a browser or a monitor asks for."""
+    openai = V1Shape()
+    return [
+        Route(
+            method="GET", path="/healthz", handler=pages.health, shape=openai, quiet=True, auth=False,
+            summary="健康检查 Health", gives=pages.Health,
+        ),
+        Route(method="GET", path="/", handler=pages.landing, shape=openai, auth=False, summary="首页 Start page"),
+        Route(
+            method="GET", path="/docs", handler=pages.docs, shape=openai, auth=False,
+            summary="接口文档 Documentation of this API",
+        ),
+        Route(
+            method="GET", path="/openapi.json", handler=pages.openapi, shape=openai, auth=False,
+            summary="OpenAPI 3.1 描述 OpenAPI document",
+        ),
+    ]  # fmt: skip

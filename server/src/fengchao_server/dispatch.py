@@ -28,6 +28,7 @@ from aiohttp import web
 from fengchao.wire import BodyError
 from fengchao_core import EMBEDDED, Caller
 from fengchao_core.errors import AuthenticationFailed, FengChaoError
+from fengchao_server.addresses import Address, client_address
 from fengchao_server.answers import Answer, ClientGoneError, EventStream, KeepAlives
 from fengchao_server.bodies import parse_object, read_body
 from fengchao_server.refusals import Incident, MethodNotAllowed
@@ -35,7 +36,10 @@ from fengchao_server.refusals import Incident, MethodNotAllowed
 if TYPE_CHECKING:
     from fengchao_core.exchange import Exchange
     from fengchao_core.gateway import Gateway
+    from fengchao_core.store import AuditRecord
     from fengchao_core.types import ModelCard, Usage
+    from fengchao_server.admin.desk import Desk
+    from fengchao_server.admin.people import Operator
     from fengchao_server.keyring import Keyring
     from fengchao_server.routes import Route, RouteTable
 
@@ -60,6 +64,7 @@ class Call:
         id: of this HTTP request, in the log and in `X-Request-Id`.
         route: what serves it, once that is found.
         path: of the route, or of the request where no route has it; never with a query, which may hold a secret.
+        operator: who is signed in, where the route wants that.
         params: values of the path's parameters.
         document: the parsed body, where the route wants one.
         model: as asked, for the log.
@@ -73,6 +78,7 @@ class Call:
     route: Route | None = None
     path = ""
     caller: Caller = EMBEDDED
+    operator: Operator | None = None
     params: Mapping[str, str] = MappingProxyType({})
     document: Mapping[str, Any] = MappingProxyType({})
     model = ""
@@ -95,6 +101,49 @@ class Call:
             if not await self._server.look_again():
                 raise
             return self._server.keyring.issue_token(api_key, secret_key)
+
+    @property
+    def desk(self) -> Desk:
+        """Where operators sign in."""
+        return self._server.desk
+
+    @property
+    def keyring(self) -> Keyring:
+        """The callers' keys."""
+        return self._server.keyring
+
+    @property
+    def address(self) -> Address | None:
+        """Where the request comes from."""
+        return client_address(self.request, self._server.desk.trusted)
+
+    @property
+    def who(self) -> Operator:
+        """The operator that is signed in; there is one wherever the route wants one."""
+        if self.operator is None:
+            raise AssertionError("the route lets anybody in")
+        return self.operator
+
+    def entry(
+        self,
+        action: str,
+        target: str,
+        *,
+        before: dict[str, object] | None = None,
+        after: dict[str, object] | None = None,
+    ) -> AuditRecord:
+        """
+        A record for the audit log: that the operator does this now, from where it is.
+
+        Args:
+            action: as `key.rotate`.
+            target: to what, by its name.
+            before: what changes, as it was, in JSON's own types. Never a secret.
+            after: the same, as it will be.
+        """
+        return self.desk.entry(
+            self.who.actor, action, target, self.address, before=before, after=after
+        )
 
     @property
     def routes(self) -> RouteTable:
@@ -126,6 +175,7 @@ class Dispatcher:
     Args:
         gateway: does the work.
         keyring: knows who asks.
+        desk: knows who runs the gateway.
         routes: what is served.
         max_body_bytes: the largest body.
 
@@ -137,6 +187,7 @@ class Dispatcher:
         self,
         gateway: Gateway,
         keyring: Keyring,
+        desk: Desk,
         routes: RouteTable,
         *,
         max_body_bytes: int,
@@ -144,6 +195,7 @@ class Dispatcher:
     ) -> None:
         self.gateway = gateway
         self.keyring = keyring
+        self.desk = desk
         self.routes = routes
         self.max_body_bytes = max_body_bytes
         self.keep_alives = keep_alives
@@ -221,7 +273,7 @@ class Dispatcher:
             route, call.params = self.routes.find(request.method, call.path)
         call.route = route
         call.path = route.path
-        if route.auth:
+        if route.auth is True:
             given = request.headers.get("Authorization")
             try:
                 call.caller = self.keyring.authenticate(given)
@@ -229,6 +281,9 @@ class Dispatcher:
                 if not await self.look_again():
                     raise
                 call.caller = self.keyring.authenticate(given)
+        elif route.auth:
+            changing = route.auth == "operator" and request.method not in ("GET", "HEAD")
+            call.operator = await self.desk.admit(request, changing=changing)
         if route.body == "json":
             call.document = parse_object(await read_body(request, self.max_body_bytes))
         return await route.handler(call)
@@ -263,6 +318,8 @@ def _log(call: Call, status: int, error: BaseException | None, begun: float) -> 
     if call.caller is not EMBEDDED:
         facts["key"] = call.caller.key[:12]
         facts["name"] = call.caller.name
+    if call.operator is not None:
+        facts["operator"] = call.operator.actor
     if call.model:
         facts["model"] = call.model[:100]
     if error is not None:

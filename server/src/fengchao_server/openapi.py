@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from fengchao.wire import MSG
+from fengchao_server.admin.cookies import COOKIE
+from fengchao_server.admin.shape import Refusal
 from fengchao_server.v1 import schema
 
 if TYPE_CHECKING:
@@ -21,7 +24,7 @@ def document(routes: RouteTable) -> Json:
     """The document. Costs tens of milliseconds: ask once."""
     from pydantic.json_schema import models_json_schema
 
-    models: set[type[BaseModel]] = {schema.Error}
+    models: set[type[BaseModel]] = {schema.Error, Refusal}
     for route in routes.routes:
         models.update(model for model in (route.takes, route.gives) if model is not None)
     ordered = sorted(models, key=_name)
@@ -52,6 +55,13 @@ def document(routes: RouteTable) -> Json:
                     "description": "/aigc/token 的 token，或 SDK 自签的 JWT",
                 },
                 "bearer": {"type": "http", "scheme": "bearer", "description": "密钥的单串 token"},
+                "operator": {"type": "http", "scheme": "bearer", "description": "管理 token"},
+                "session": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": COOKIE,
+                    "description": "登录管理台所得；写操作还要带请求头 X-CSRF-Token",
+                },
             },
         },
     }
@@ -64,9 +74,7 @@ def _name(model: type[BaseModel]) -> str:
 def _operation(route: Route, refs: Mapping[type[BaseModel], Json]) -> Json:
     operation: Json = {"summary": route.summary, "operationId": _operation_id(route)}
     parameters = [_parameter(name, "query") for name in route.query]
-    _, brace, name = route.path.partition("{")
-    if brace:
-        parameters.append(_parameter(name.rstrip("}"), "path"))
+    parameters += [_parameter(name, "path") for name in re.findall(r"\{(\w+)\}", route.path)]
     if parameters:
         operation["parameters"] = parameters
     if route.takes is not None:
@@ -81,8 +89,13 @@ def _operation(route: Route, refs: Mapping[type[BaseModel], Json]) -> Json:
     if route.path.startswith("/v1"):
         error = {"application/json": {"schema": refs[schema.Error]}}
         operation["responses"]["default"] = {"description": "失败", "content": error}
-    if route.auth:
+    if route.path.startswith("/admin/") and route.gives is not None:
+        error = {"application/json": {"schema": refs[Refusal]}}
+        operation["responses"]["default"] = {"description": "失败", "content": error}
+    if route.auth is True:
         operation["security"] = [{"bearer": []}, {"token": []}]
+    elif route.auth:
+        operation["security"] = [{"operator": []}, {"session": []}]
     return operation
 
 
@@ -92,4 +105,6 @@ def _operation_id(route: Route) -> str:
 
 
 def _parameter(name: str, where: str) -> Json:
-    return {"name": name, "in": where, "required": True, "schema": {"type": "string"}}
+    required = not name.endswith("?")
+    name = name.removesuffix("?")
+    return {"name": name, "in": where, "required": required, "schema": {"type": "string"}}

@@ -42,6 +42,13 @@ _HOW_TO_AUTHENTICATE: Final = (
 )
 
 
+_LOCKS: Final[dict[bool | str, str]] = {
+    True: "需要鉴权 needs a key",
+    "operator": "需要管理员登录 needs an operator",
+    "signed-in": "需要登录 needs a login",
+}
+
+
 class TokenRequest(BaseModel):
     """A key pair."""
 
@@ -142,9 +149,10 @@ def _documentation(routes: RouteTable) -> str:
 
 
 def _route(route: Route, schemas: dict[str, Any]) -> str:
-    lock = ' <span class="lock">需要鉴权 needs a key</span>' if route.auth else ""
+    lock = f' <span class="lock">{_LOCKS[route.auth]}</span>' if route.auth else ""
     fields = [
-        f"<tr><td><code>{name}</code></td><td>string</td><td>必填</td><td></td></tr>"
+        f"<tr><td><code>{name.removesuffix('?')}</code></td><td>string</td>"
+        f"<td>{'' if name.endswith('?') else '必填'}</td><td></td></tr>"
         for name in route.query
     ]
     if route.takes is not None:

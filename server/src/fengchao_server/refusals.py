@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fengchao_core.errors import CallError, FengChaoError
+import math
+
+from fengchao_core.errors import AuthenticationFailed, CallError, FengChaoError, InvalidParameter
 
 
 class NotFound(CallError):
@@ -60,3 +62,52 @@ class Incident(FengChaoError):
     def __init__(self, incident_id: str) -> None:
         super().__init__(f"internal error; tell the operator this incident id: {incident_id}")
         self.incident_id = incident_id
+
+
+class Worded(CallError):
+    """
+    A refusal that says in its own words what is wrong, to people and to programs.
+
+    Args:
+        message: in English.
+        msg: in Chinese, for the page.
+        param: the field that is wrong, where one field is.
+    """
+
+    def __init__(self, message: str, *, msg: str, param: str | None = None) -> None:
+        super().__init__(message, param=param)
+        self.msg = msg
+
+
+class Invalid(Worded, InvalidParameter):
+    """A field is missing, unknown, of the wrong type or out of range."""
+
+
+class SignInRefused(Worded, AuthenticationFailed):
+    """Nobody is signed in, or the name and password do not belong together."""
+
+
+class Forbidden(Worded):
+    """Who asks is known, and may not do this."""
+
+
+class Conflict(Worded):
+    """What was to be made is there already, or what was to be changed was changed by somebody else meanwhile."""
+
+
+class NoSuchThing(Worded):
+    """The path is right, but what it names is not there."""
+
+
+class TooManyAttempts(CallError):
+    """
+    Passwords or links were tried too often.
+
+    Args:
+        retry_after: in seconds.
+    """
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__(f"too many attempts; wait {math.ceil(retry_after)} s and try again")
+        self.retry_after = retry_after
+        self.msg = f"尝试过于频繁，请 {math.ceil(retry_after)} 秒后再试"

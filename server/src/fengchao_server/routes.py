@@ -2,12 +2,14 @@
 The route table: which method and path means what, in one place.
 
 Dispatch, the documentation page and the OpenAPI document all read this table, so that none can drift from another.
-Paths match with and without the trailing slash. A route with a parameter (`/v1/models/{id}`) takes the whole rest of
-the path, percent-decoded: ids of models may hold slashes.
+Paths match with and without the trailing slash. A parameter in the middle of a path (`/admin/keys/{key}/rotate`) takes one
+segment; one at its end (`/v1/models/{id}`) takes the whole rest, for ids of models may hold slashes. Both are
+percent-decoded. Where several paths fit, the one with fewer parameters, then the longer one, is meant.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     Handler = Callable[[Call], Awaitable[Answer]]
 
 BodyKind = Literal["none", "json", "own"]
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+Auth = bool | Literal["operator", "signed-in"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,23 +37,24 @@ class Route:
     One operation of the HTTP API.
 
     Attributes:
-        path: the canonical path; `{name}` may stand at its end and takes the rest.
+        path: the canonical path; `{name}` may stand for a segment, and at its end for the rest.
         shape: how its API words answers and errors.
-        auth: whether the caller must say who it is.
+        auth: True: the caller needs a key; `operator`: an operator must be signed in, and a viewer may only read;
+            `signed-in`: either may; False: anybody.
         body: `json` is parsed before the handler runs; `own` is left to the handler.
         summary: what it does, Chinese first.
-        query: names of the query parameters, for the documentation.
+        query: names of the query parameters, for the documentation; one that may be left out ends in `?`.
         takes: the model of the request body, for the documentation.
         gives: the model of the answer, for the documentation.
         streams: whether it can answer with server-sent events.
         quiet: whether its requests are logged for debugging only.
     """
 
-    method: Literal["GET", "POST"]
+    method: Method
     path: str
     handler: Handler
     shape: Shape
-    auth: bool = True
+    auth: Auth = True
     body: BodyKind = "none"
     summary: str = ""
     query: tuple[str, ...] = ()
@@ -72,16 +77,20 @@ class RouteTable:
         self.routes = tuple(routes)
         self._shapes = tuple(shapes)
         self._fixed: dict[tuple[str, str], Route] = {}
-        self._open: list[tuple[str, str, Route]] = []
+        self._by_path: dict[str, dict[str, Route]] = {}
         for route in self.routes:
-            stem, brace, name = route.path.partition("{")
-            if brace:
-                self._open.append((stem, name.rstrip("}"), route))
-            else:
-                path = route.path.rstrip("/")
-                self._fixed[route.method, path or "/"] = self._fixed[route.method, path + "/"] = (
-                    route
-                )
+            path = route.path.rstrip("/") or "/"
+            methods = self._by_path.setdefault(path, {})
+            if route.method in methods:
+                raise ValueError(f"two routes answer {route.method} {route.path}")
+            methods[route.method] = route
+            if "{" not in path:
+                self._fixed[route.method, path] = self._fixed[route.method, path + "/"] = route
+        self._open = [
+            (_pattern(path), self._by_path[path])
+            for path in sorted(self._by_path, key=lambda path: (path.count("{"), -len(path)))
+            if "{" in path
+        ]
 
     def exact(self, method: str, raw_path: str) -> Route | None:
         """The route of a path without parameters, by one look-up."""
@@ -98,28 +107,36 @@ class RouteTable:
             NotFound: no route has this path.
             MethodNotAllowed: routes have it, with other methods.
         """
-        wanted = "GET" if method == "HEAD" else method
-        allowed = []
-        for route, params in self._having(path):
-            if route.method == wanted:
-                return route, params
-            allowed.append(route.method)
-        if allowed:
-            raise MethodNotAllowed(_with_implied(allowed))
-        raise NotFound
+        methods, params = self._having(path.rstrip("/") or "/")
+        route = methods.get("GET" if method == "HEAD" else method)
+        if route is None:
+            raise MethodNotAllowed(_with_implied(methods))
+        return route, params
 
     def shape_of(self, path: str) -> Shape:
         """How errors of this path are worded."""
         return next(shape for prefix, shape in self._shapes if path.startswith(prefix))
 
-    def _having(self, path: str) -> Iterable[tuple[Route, dict[str, str]]]:
-        for method in ("GET", "POST"):
-            if route := self._fixed.get((method, path)):
-                yield route, {}
-        for stem, name, route in self._open:
-            rest = path[len(stem) :].strip("/") if path.startswith(stem) else ""
-            if rest:
-                yield route, {name: unquote(rest)}
+    def _having(self, path: str) -> tuple[dict[str, Route], dict[str, str]]:
+        if "{" not in path and (methods := self._by_path.get(path)):
+            return methods, {}
+        for pattern, methods in self._open:
+            if found := pattern.fullmatch(path):
+                return methods, {name: unquote(text) for name, text in found.groupdict().items()}
+        raise NotFound
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    """What fits a path with parameters, its trailing slashes taken off."""
+    parts = re.split(r"\{(\w+)\}", path)
+    pattern = ""
+    for literal, name in zip(parts[::2], [*parts[1::2], ""], strict=True):
+        pattern += re.escape(literal)
+        if name and f"{{{name}}}" == path[-len(name) - 2 :]:
+            pattern += f"/*(?P<{name}>[^/].*)"
+        elif name:
+            pattern += f"(?P<{name}>[^/]+)"
+    return re.compile(pattern, re.DOTALL)
 
 
 def _with_implied(methods: Iterable[str]) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ import structlog
 from aiohttp import web
 
 from fengchao_core import Gateway, Settings
+from fengchao_server.admin.desk import Desk
 from fengchao_server.answers import KeepAlives
 from fengchao_server.api import build_routes
 from fengchao_server.dispatch import Dispatcher
@@ -47,6 +48,7 @@ class Served:
     url: str
     gateway: Gateway
     keyring: Keyring
+    desk: Desk
 
 
 @asynccontextmanager
@@ -74,12 +76,14 @@ async def serving(
         if gateway is None:
             gateway = await stack.enter_async_context(Gateway.open(settings))
         keyring = await stack.enter_async_context(open_keyring(gateway.store.keys, settings.home))
+        desk = Desk(gateway.store, settings)
         keep_alives = keep_alives or KeepAlives()
         await stack.enter_async_context(_owned(keep_alives.run()))
         await stack.enter_async_context(_owned(keyring.watch()))
         dispatcher = Dispatcher(
             gateway,
             keyring,
+            desk,
             build_routes(),
             max_body_bytes=settings.server.max_body_bytes,
             keep_alives=keep_alives,
@@ -100,7 +104,7 @@ async def serving(
             await site.start()
         url = url_of(settings.server.host, sockets[0].getsockname()[1])
         try:
-            yield Served(url, gateway, keyring)
+            yield Served(url, gateway, keyring, desk)
         finally:
             for site in sites:
                 await site.stop()

@@ -13,15 +13,36 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from fengchao_core.store.audit import AuditRecord, AuditStore, MemoryAudit
 from fengchao_core.store.keys import KeyRecord, KeyStore, MemoryKeys
+from fengchao_core.store.operators import (
+    GrantKind,
+    GrantRecord,
+    MemoryOperators,
+    OperatorRecord,
+    OperatorStore,
+    Role,
+)
+from fengchao_core.store.pacing import Attempts, Pace
 from fengchao_core.store.usage import MemoryUsage, UsageGrouping, UsageStore
 
 __all__ = [
+    "Attempts",
+    "AuditRecord",
+    "AuditStore",
+    "GrantKind",
+    "GrantRecord",
     "KeyRecord",
     "KeyStore",
+    "MemoryAudit",
     "MemoryKeys",
+    "MemoryOperators",
     "MemoryStore",
     "MemoryUsage",
+    "OperatorRecord",
+    "OperatorStore",
+    "Pace",
+    "Role",
     "Store",
     "StoreSpec",
     "UsageGrouping",
@@ -42,6 +63,16 @@ class Store(Protocol):
         """The usage rows."""
         ...
 
+    @property
+    def operators(self) -> OperatorStore:
+        """The people who run the gateway."""
+        ...
+
+    @property
+    def audit(self) -> AuditStore:
+        """What was changed, and by whom."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class StoreSpec:
@@ -57,6 +88,8 @@ class MemoryStore:
     def __init__(self) -> None:
         self._keys = MemoryKeys()
         self._usage = MemoryUsage()
+        self._audit = MemoryAudit()
+        self._operators = MemoryOperators(self._audit)
 
     @property
     def keys(self) -> KeyStore:
@@ -67,3 +100,13 @@ class MemoryStore:
     def usage(self) -> UsageStore:
         """The usage rows."""
         return self._usage
+
+    @property
+    def operators(self) -> OperatorStore:
+        """The people who run the gateway."""
+        return self._operators
+
+    @property
+    def audit(self) -> AuditStore:
+        """What was changed, and by whom."""
+        return self._audit

@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from fengchao_core.store import KeyStore, UsageStore
+from fengchao_core.store import AuditStore, KeyStore, OperatorStore, UsageStore
+from fengchao_sql.audit import SqlAudit
 from fengchao_sql.engine import Database, locate
 from fengchao_sql.keys import SqlKeys
 from fengchao_sql.migrate import bring_up
+from fengchao_sql.operators import SqlOperators
 from fengchao_sql.usage import SqlUsage
 
 
@@ -19,6 +21,8 @@ class SqlStore:
     def __init__(self, database: Database) -> None:
         self._keys = SqlKeys(database)
         self._usage = SqlUsage(database)
+        self._operators = SqlOperators(database)
+        self._audit = SqlAudit(database)
 
     @property
     def keys(self) -> KeyStore:
@@ -29,6 +33,16 @@ class SqlStore:
     def usage(self) -> UsageStore:
         """The usage rows."""
         return self._usage
+
+    @property
+    def operators(self) -> OperatorStore:
+        """The people who run the gateway."""
+        return self._operators
+
+    @property
+    def audit(self) -> AuditStore:
+        """What was changed, and by whom."""
+        return self._audit
 
 
 @asynccontextmanager

@@ -43,7 +43,7 @@ _MICROSECOND = timedelta(microseconds=1)
 _UNIT = Decimal(1).scaleb(-COST_DECIMALS)
 
 # SQLite counts rows up only in a column that is exactly INTEGER.
-_RowNumber = BigInteger().with_variant(Integer(), "sqlite")
+RowNumber = BigInteger().with_variant(Integer(), "sqlite")
 
 metadata = MetaData(
     naming_convention={
@@ -56,7 +56,7 @@ metadata = MetaData(
 api_keys = Table(
     "api_keys",
     metadata,
-    Column("seq", _RowNumber, primary_key=True, autoincrement=True),
+    Column("seq", RowNumber, primary_key=True, autoincrement=True),
     Column("api_key", Text, nullable=False, unique=True),
     Column("name", Text, nullable=False),
     Column("sealed_secret", LargeBinary, nullable=False),
@@ -86,7 +86,7 @@ key_revision = Table(
 usage_rows = Table(
     "usage_rows",
     metadata,
-    Column("seq", _RowNumber, primary_key=True, autoincrement=True),
+    Column("seq", RowNumber, primary_key=True, autoincrement=True),
     Column("id", Text, nullable=False, unique=True),
     Column("started_at", BigInteger, nullable=False, index=True),
     Column("request_id", Text, nullable=False),

@@ -1,0 +1,19 @@
+"""
+`/admin`: what the people who run the gateway may see and change.
+
+Each part is a module with its handlers and its `routes()`; here they are put together.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fengchao_server.admin import entry
+
+if TYPE_CHECKING:
+    from fengchao_server.routes import Route
+
+
+def routes() -> list[Route]:
+    """Every route under `/admin`, in the order of the documentation."""
+    return [*entry.routes()]
