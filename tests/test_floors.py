@@ -25,7 +25,17 @@ DISTRIBUTIONS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["too
 FLOORS = [
     {"types", "errors", "clock", "caller", "limits", "ids"},
     {"usage", "reservation", "provider", "retrieval", "store", "hookspecs", "tokens", "kit"},
-    {"prompts", "sensitive", "cards", "fold", "deadlines", "telemetry", "meter", "exchange"},
+    {
+        "prompts",
+        "sensitive",
+        "prices",
+        "cards",
+        "fold",
+        "deadlines",
+        "telemetry",
+        "meter",
+        "exchange",
+    },
     {
         "screening",
         "compose",

@@ -451,15 +451,15 @@ async def test_an_override_of_an_unknown_model_is_a_typing_mistake():
 async def test_prices_can_be_overridden():
     """An operator's price replaces the card's."""
     price = {
-        "input": "1",
-        "output": "1",
+        "input": "0.1",
+        "output": "0.1",
         "currency": "USD",
         "since": date(2020, 1, 1),
         "source": "contract",
     }
     async with opened(Scripted(), models={"m": {"prices": [price]}}) as gateway:
         completion = await gateway.chat(ChatCall(model="m", query="问"))
-    assert (Decimal("0.015"), "USD") == (completion.cost.amount, completion.cost.currency)
+    assert (Decimal("0.0015"), "USD") == (completion.cost.amount, completion.cost.currency)
 
 
 def words(tmp_path, *listed):

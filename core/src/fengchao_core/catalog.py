@@ -17,8 +17,8 @@ from typing import cast
 import structlog
 from pydantic import ValidationError
 
-from fengchao_core.cards import read_prices
 from fengchao_core.errors import ProviderError, SettingsError, UnknownModel
+from fengchao_core.prices import read_prices
 from fengchao_core.problems import explain
 from fengchao_core.provider import ListsModels, Provider
 from fengchao_core.routing import Breaker, Deployment
@@ -208,9 +208,12 @@ def override_card(card: ModelCard, override: ModelSettings) -> ModelCard:
         card = replace(card, capabilities=known)
     if override.prices is not None:
         try:
-            card = replace(card, prices=read_prices(override.prices))
+            prices = read_prices(override.prices, known=card.prices)
         except ValidationError as error:
             raise SettingsError(
                 *explain(error, None, where="settings", section=f"models.{card.id}.prices")
             ) from error
+        except ValueError as error:
+            raise SettingsError(f"settings: [models.{card.id}.prices]: {error}") from error
+        card = replace(card, prices=prices)
     return card

@@ -243,8 +243,9 @@ class Gateway:
                 raise InvalidParameter(
                     f"provider {deployment.provider_name!r} draws no pictures", param="model"
                 )
-            return await deployment.provider.draw(
+            result = await deployment.provider.draw(
                 replace(request, model=deployment.card.upstream_id)
             )
+            return replace(result, usage=replace(result.usage, images=len(result.images)))
 
         return await self._pipeline.once("image_generation", request.model, "image", caller, ask)

@@ -13,7 +13,7 @@ from fengchao_core.errors import (
     SensitiveContent,
 )
 from fengchao_core.types import NO_USAGE, ChatRequest, Delta, Message, ModelCard, Money, Usage
-from fengchao_core.usage import Outcome, UsageRecord, cost, estimate_tokens
+from fengchao_core.usage import Outcome, UsageRecord, cost, estimate_tokens, is_priced
 
 
 class Meter:
@@ -125,8 +125,8 @@ class Meter:
                 source="estimate",
             )
         price = self.card.price_on(self._started_at.astimezone(UTC).date()) if self.card else None
-        if price is not None:
-            self.cost = cost(self.usage, price)
+        if price is not None and is_priced(self.usage, price):
+            self.cost = cost(self.usage, price, self._started_at)
         now = self._clock.monotonic()
         usage = self.usage
         return UsageRecord(
@@ -154,6 +154,7 @@ class Meter:
             cost=self.cost.amount if self.cost else None,
             currency=self.cost.currency if self.cost else None,
             price_since=price.since.isoformat() if price else None,
+            price_version=price.version if price else None,
         )
 
 
