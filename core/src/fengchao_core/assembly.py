@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 from fengchao_core.catalog import Catalog, OpenProvider, plain_card
 from fengchao_core.clock import Clock
 from fengchao_core.errors import SettingsError
+from fengchao_core.fetch import Fetcher
 from fengchao_core.ledger import StoreLedger
 from fengchao_core.plugins import Plugins, load_plugins
 from fengchao_core.problems import explain
@@ -49,6 +50,7 @@ class Parts:
     telemetry: Telemetry
     clock: Clock
     plugins: Plugins
+    fetcher: Fetcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ async def assemble(
             telemetry,
             clock,
             plugins,
+            await stack.enter_async_context(Fetcher(settings.fetch)),
         )
 
 

@@ -185,7 +185,7 @@ class Catalog:
 
 def plain_card(model: str, owner: str, *, upstream_id: str = "") -> ModelCard:
     """A card for a model of which nothing is known but its name."""
-    return ModelCard(id=model, owned_by=owner, upstream_id=upstream_id or model)
+    return ModelCard(id=model, owned_by=owner, upstream_id=upstream_id or model, is_known=False)
 
 
 def override_card(card: ModelCard, override: ModelSettings) -> ModelCard:
@@ -205,7 +205,7 @@ def override_card(card: ModelCard, override: ModelSettings) -> ModelCard:
         card = replace(card, max_output_tokens=override.max_output_tokens)
     if override.capabilities is not None:
         known = cast("frozenset[Capability]", frozenset(override.capabilities))
-        card = replace(card, capabilities=known)
+        card = replace(card, capabilities=known, is_known=True)
     if override.prices is not None:
         try:
             prices = read_prices(override.prices, known=card.prices)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fengchao_core.fold import Fold, merge_extra
-from fengchao_core.types import ChatRequest, Completion, Delta, ModelCard, Money, Usage
+from fengchao_core.types import Capability, ChatRequest, Completion, Delta, ModelCard, Money, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,8 @@ class Exchange:
         request: sealed; the deployment's own model name is put in per attempt.
         created: when it was prepared, in epoch seconds.
         passages: what the knowledge base gave.
-        notes: what was adapted on the way, one English sentence each.
+        notes: what was adapted on the way, one sentence each.
+        needs: what a model must be able to do to take this request; a fallback that cannot is not asked.
     """
 
     request_id: str
@@ -50,6 +51,7 @@ class Exchange:
     notes: list[str] = field(default_factory=list)
     created: float = field(default_factory=time.time)
     started: bool = False
+    needs: frozenset[Capability] = frozenset()
 
     @property
     def card(self) -> ModelCard:

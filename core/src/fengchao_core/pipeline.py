@@ -28,16 +28,19 @@ from fengchao_core.errors import (
 )
 from fengchao_core.exchange import Exchange
 from fengchao_core.ids import IdSource
+from fengchao_core.media import check_capable, media_of, needs_of, resolve
 from fengchao_core.meter import Meter
 from fengchao_core.retrieval import Passage
 from fengchao_core.retry import Retry, RetryPolicy
 from fengchao_core.routing import Deployment, Route
 from fengchao_core.types import (
+    Capability,
     ChatCall,
     ChatRequest,
     Delta,
     EmbeddingResult,
     ImageResult,
+    Message,
     ModelCard,
 )
 from fengchao_core.window import Fitted, check_history, fit
@@ -85,6 +88,10 @@ class Pipeline:
                 fitted = self._fit(call, passages, screening, entry.card)
             else:  # a book takes the filter longer than the other requests should wait
                 fitted = await asyncio.to_thread(self._fit, call, passages, screening, entry.card)
+            messages = fitted.messages
+            needs: frozenset[Capability] = frozenset()
+            if call.attachments or call.messages:
+                messages, needs = await self._look_at_media(call, messages, entry)
             params, notes = call.params, [*fitted.notes]
             most = entry.card.max_output_tokens
             if params.max_tokens is not None and most is not None and params.max_tokens > most:
@@ -101,7 +108,7 @@ class Pipeline:
                 entry,
                 ChatRequest(
                     model=likely.upstream_id,
-                    messages=fitted.messages,
+                    messages=messages,
                     params=params,
                     stream=stream,
                     request_id=request_id,
@@ -113,6 +120,7 @@ class Pipeline:
                 retry,
                 passages,
                 notes,
+                needs=needs,
             )
         except BaseException as error:
             self._settle("chat", meter, span, error, request_id)
@@ -231,6 +239,25 @@ class Pipeline:
         messages = compose(call, self._parts.prompts, passages, screening)
         return Fitted(messages) if call.messages else fit(messages, card.max_input_tokens)
 
+    async def _look_at_media(
+        self, call: ChatCall, messages: tuple[Message, ...], entry: Entry
+    ) -> tuple[tuple[Message, ...], frozenset[Capability]]:
+        """The conversation with its pictures and films as they can be sent, and what a model needs for them."""
+        media = media_of(messages)
+        if not media:
+            return messages, frozenset()
+        needs = needs_of(media)
+        check_capable(entry.card, needs, self._catalog.cards())
+        checks = not call.messages
+        if checks or not self._all_take_addresses(entry, needs):
+            most = self._parts.settings.fetch.max_bytes
+            messages = await resolve(messages, self._parts.fetcher, most, checks_data=checks)
+        return messages, needs
+
+    def _all_take_addresses(self, entry: Entry, needs: frozenset[Capability]) -> bool:
+        groups = self._groups(entry, needs)
+        return all(each.provider.takes_addresses for group in groups for each in group)
+
     def _screening(self, call: ChatCall) -> Screening | None:
         words = self._parts.words
         if words is None or not call.is_sensitive:
@@ -262,7 +289,7 @@ class Pipeline:
 
     async def _first(self, exchange: Exchange, deadline: Deadline) -> _First:
         """The provider's stream and its first batch, after as many attempts as it takes."""
-        route = self._route(exchange.entry)
+        route = self._route(exchange.entry, exchange.needs)
 
         async def ask(deployment: Deployment) -> _First:
             request = exchange.request
@@ -281,13 +308,19 @@ class Pipeline:
 
         return await self._policy.run(partial(route.ask, ask), exchange.retry, deadline.remaining_s)
 
-    def _route(self, entry: Entry) -> Route:
+    def _route(self, entry: Entry, needs: frozenset[Capability] = frozenset()) -> Route:
+        return Route(self._groups(entry, needs))
+
+    def _groups(self, entry: Entry, needs: frozenset[Capability]) -> list[list[Deployment]]:
+        """Who may be asked, the model's own deployments first; fallbacks only where they can do what is needed."""
         groups = [entry.deployments]
         for name in entry.fallbacks:
             fallback = self._catalog.get(name)
-            if fallback is not None:
+            if fallback is not None and (
+                not needs or needs <= fallback.card.capabilities or not fallback.card.is_known
+            ):
                 groups.append(fallback.deployments)
-        return Route(groups)
+        return groups
 
     def _settle(
         self, operation: str, meter: Meter, span: Span, error: BaseException | None, request_id: str

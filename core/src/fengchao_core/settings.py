@@ -134,6 +134,24 @@ class LedgerSettings(Section):
     interval_s: float = Field(default=0.2, ge=0)
 
 
+class FetchSettings(Section):
+    """
+    `[fetch]`: pictures and films that callers name by their address.
+
+    Attributes:
+        enabled: False refuses addresses; data itself is still taken.
+        allow_hosts: hosts (`cdn.house`, or `cdn.house:9000`) that may be fetched from although they are not public, on any
+            port where none is named. All others must be public, on port 80 or 443.
+        timeout_s: for the whole of it, redirects included.
+        max_bytes: of what is fetched, and of a picture or film that comes as data.
+    """
+
+    enabled: bool = True
+    allow_hosts: tuple[str, ...] = ()
+    timeout_s: float = Field(default=20.0, gt=0)
+    max_bytes: int = Field(default=20 * 1024 * 1024, ge=1024)
+
+
 class LogSettings(Section):
     """`[log]`: what the process logs. `auto` is coloured text on a terminal and JSON elsewhere."""
 
@@ -195,6 +213,7 @@ class Settings(Section):
     routing: RoutingSettings = RoutingSettings()
     sensitive: SensitiveSettings = SensitiveSettings()
     ledger: LedgerSettings = LedgerSettings()
+    fetch: FetchSettings = FetchSettings()
     log: LogSettings = LogSettings()
     admin: AdminSettings = AdminSettings()
     plugins: PluginSettings = PluginSettings()

@@ -119,6 +119,7 @@ class ModelCard:
         is_local: runs in our own house (the product's channel 本地模型).
         aliases: further names that mean this model.
         created: the day the card was written.
+        is_known: False where nothing but the model's name is known: what it can do is then anybody's guess.
     """
 
     id: str
@@ -132,6 +133,7 @@ class ModelCard:
     is_local: bool = False
     aliases: tuple[str, ...] = ()
     created: date | None = None
+    is_known: bool = True
 
     def price_on(self, day: date) -> Price | None:
         """The price that holds on a day, or None."""
