@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fengchao_core.caller import Caller
     from fengchao_core.catalog import Entry
     from fengchao_core.meter import Meter
+    from fengchao_core.reservation import Reservation
     from fengchao_core.retrieval import Passage
     from fengchao_core.retry import Retry
     from fengchao_core.screening import Screening
@@ -36,6 +37,7 @@ class Exchange:
         passages: what the knowledge base gave.
         notes: what was adapted on the way, one sentence each.
         needs: what a model must be able to do to take this request; a fallback that cannot is not asked.
+        reservation: what it is expected to use; None where nobody asks.
     """
 
     request_id: str
@@ -52,6 +54,7 @@ class Exchange:
     created: float = field(default_factory=time.time)
     started: bool = False
     needs: frozenset[Capability] = frozenset()
+    reservation: Reservation | None = None
 
     @property
     def card(self) -> ModelCard:

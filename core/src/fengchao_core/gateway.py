@@ -228,7 +228,9 @@ class Gateway:
             raise InvalidParameter(
                 "input must be one or more texts, none of them empty", param="input"
             )
-        return await self._pipeline.once("embeddings", model, "embedding", caller, ask)
+        return await self._pipeline.once(
+            "embeddings", model, "embedding", caller, ask, texts=inputs
+        )
 
     async def draw(self, request: ImageRequest, *, caller: Caller = EMBEDDED) -> ImageResult:
         """
@@ -248,4 +250,12 @@ class Gateway:
             )
             return replace(result, usage=replace(result.usage, images=len(result.images)))
 
-        return await self._pipeline.once("image_generation", request.model, "image", caller, ask)
+        return await self._pipeline.once(
+            "image_generation",
+            request.model,
+            "image",
+            caller,
+            ask,
+            texts=(request.prompt,),
+            images=request.n or 1,
+        )

@@ -30,6 +30,7 @@ from fengchao_core.exchange import Exchange
 from fengchao_core.ids import IdSource
 from fengchao_core.media import check_capable, media_of, needs_of, resolve
 from fengchao_core.meter import Meter
+from fengchao_core.reservation import reserve_chat, reserve_once
 from fengchao_core.retrieval import Passage
 from fengchao_core.retry import Retry, RetryPolicy
 from fengchao_core.routing import Deployment, Route
@@ -99,9 +100,8 @@ class Pipeline:
                     f"max_tokens was lowered from {params.max_tokens} to {most}, the model's most"
                 )
                 params = replace(params, max_tokens=most)
-            self._ledger.reserve(caller.key, entry.card.id)
             likely = entry.deployments[0].card  # with one deployment, the request is used as it is
-            return Exchange(
+            exchange = Exchange(
                 request_id,
                 call.model,
                 caller,
@@ -122,9 +122,22 @@ class Pipeline:
                 notes,
                 needs=needs,
             )
+            if self._ledger.is_journalled:
+                exchange.reservation = reserve_chat(
+                    id_,
+                    likely,
+                    fitted.messages,
+                    params,
+                    request_id=request_id,
+                    key=caller.key,
+                    model=call.model,
+                    streamed=stream,
+                    started_at=meter.started_at,
+                )
         except BaseException as error:
             self._settle("chat", meter, span, error, request_id)
             raise
+        return exchange
 
     async def run(self, exchange: Exchange) -> AsyncGenerator[Sequence[Delta], None]:
         """As `Gateway.run`."""
@@ -134,6 +147,8 @@ class Pipeline:
         meter, screening = exchange.meter, exchange.screening
         failure: BaseException | None = None
         deadline = Deadline(self._limits)
+        if exchange.reservation is not None:
+            self._ledger.reserve(exchange.reservation)
         try:
             source, first = await self._first(exchange, deadline)
             try:  # what `aclosing` does, without its two coroutines
@@ -172,20 +187,43 @@ class Pipeline:
         kind: str,
         caller: Caller,
         ask: Callable[[Deployment], Awaitable[_Result]],
+        *,
+        texts: Sequence[str],
+        images: int = 0,
     ) -> _Result:
-        """One request that is answered in one piece: metered, limited in time, retried by the one policy."""
+        """
+        One request that is answered in one piece: metered, limited in time, retried by the one policy.
+
+        Args:
+            texts: what goes in, for the estimates.
+            images: how many pictures are asked for.
+        """
         request_id = self._ids.next()
-        meter = Meter(request_id, caller, model, streamed=False, clock=self._clock)
+        meter = Meter(
+            request_id, caller, model, streamed=False, clock=self._clock, operation=operation
+        )
         span = self._telemetry.start(operation, model)
         failure: BaseException | None = None
         try:
             entry = await self._find(model, kind, caller)
-            self._ledger.reserve(caller.key, entry.card.id)
+            if self._ledger.is_journalled:
+                self._ledger.reserve(
+                    reserve_once(
+                        request_id,
+                        entry.card,
+                        texts,
+                        key=caller.key,
+                        model=model,
+                        images=images,
+                        started_at=meter.started_at,
+                        operation=operation,
+                    )
+                )
             route = self._route(entry)
             deadline = Deadline(self._limits)
 
             async def limited(deployment: Deployment) -> _Result:
-                meter.asking(deployment.provider_name, deployment.card)
+                self._asking(meter, deployment, request_id)
                 limit = min(self._limits.first_delta_s, deadline.remaining_s)
                 timeout = asyncio.timeout(limit)
                 try:
@@ -195,9 +233,12 @@ class Pipeline:
                     if timeout.expired():
                         raise ProviderTimeout("first delta", limit) from error
                     raise
+                except ProviderError as error:
+                    meter.failed(error)
+                    raise
 
             result = await self._policy.run(partial(route.ask, limited), None, deadline.remaining_s)
-            meter.count(result.usage)
+            meter.count(result, texts)
             return result
         except BaseException as error:
             failure = error
@@ -295,13 +336,14 @@ class Pipeline:
             request = exchange.request
             if deployment.card is not request.card:
                 request = replace(request, model=deployment.card.upstream_id, card=deployment.card)
-            exchange.meter.asking(deployment.provider_name, deployment.card, request.messages)
+            self._asking(exchange.meter, deployment, exchange.request_id, request.messages)
             source = deployment.provider.stream(request)
             try:
                 first = await deadline.pull(source, first=True)
                 if first is None:
                     raise ProviderProtocolError("the provider's stream ended without an answer")
-            except BaseException:
+            except BaseException as error:
+                exchange.meter.failed(error)
                 await source.aclose()
                 raise
             return source, first
@@ -321,6 +363,18 @@ class Pipeline:
             ):
                 groups.append(fallback.deployments)
         return groups
+
+    def _asking(
+        self,
+        meter: Meter,
+        deployment: Deployment,
+        request_id: str,
+        messages: Sequence[Message] = (),
+    ) -> None:
+        """A vendor is about to be asked; what an earlier attempt cost is booked for itself."""
+        if meter.usage.source != "none":
+            self._ledger.settle(meter.retried(request_id))
+        meter.asking(deployment.provider_name, deployment.card, messages)
 
     def _settle(
         self, operation: str, meter: Meter, span: Span, error: BaseException | None, request_id: str
