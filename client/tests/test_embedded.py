@@ -131,7 +131,8 @@ async def test_lists():
             445,
             "参数错误：temperature 不能大于 2",
         ),
-        ({"model": "echo", "query": "q", "mode": "async"}, 445, "参数错误：mode async 暂未提供"),
+        ({"model": "echo", "query": " ", "mode": "async"}, 443, "问题为空"),
+        ({"model": "", "mode": "async_result"}, 445, "参数错误：task_id 必填"),
         ({"model": "echo", "query": "q", "files": ["f"]}, 445, "参数错误：files 暂未提供"),
     ],
 )

@@ -152,8 +152,6 @@ def test_a_film_becomes_a_part():
 @pytest.mark.parametrize(
     ("given_too", "param"),
     [
-        ({"mode": "async"}, "mode"),
-        ({"mode": "async_result", "task_id": "t"}, "mode"),
         ({"files": ["f"]}, "files"),
         ({"agg_models": ["glm-4"]}, "agg_models"),
         ({"search_param": {}}, "search_param"),
@@ -278,7 +276,7 @@ def test_the_models_list_is_the_products():
         "in_price": 0.05,
         "out_price": 0.1,
         "unit": "CNY",
-        "mode": ["invoke", "stream"],
+        "mode": ["invoke", "async_invoke", "stream"],
         "channel": "在线模型",
         "created": "2024-02-07 00:00:00",
     } == listed["data"][0]

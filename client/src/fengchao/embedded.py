@@ -35,6 +35,8 @@ from fengchao.wire.models import (
     PromptList,
 )
 from fengchao.wire.request import ChatBody, check_chat_body
+from fengchao.wire.tasks import KINDS, submit_chat, task_result
+from fengchao_core.caller import EMBEDDED
 from fengchao_core.errors import FengChaoError
 from fengchao_core.gateway import Gateway
 
@@ -79,6 +81,8 @@ class EmbeddedBackend:
         with _as_answers(arguments):
             async with asyncio.timeout(self._limit(arguments)):
                 body = check_chat_body(await arguments.payload())
+                if body.mode in ("async", "async_result"):
+                    return await self._task(body)
                 exchange = await self._prepared(body, arguments, stream=False)
                 completion = await self._gateway.complete(exchange)
         whole = answer(completion, exchange.passages, as_json=wants_json(body))
@@ -104,6 +108,15 @@ class EmbeddedBackend:
     async def draw(self, arguments: DrawArguments) -> FinalResponse:
         """Refused: the embedded client does not offer it."""
         raise error_of(Code.INVALID_PARAMETER, f"文生图暂未提供（模型 {arguments.model[:64]}）")
+
+    async def _task(self, body: ChatBody) -> FinalResponse:
+        gateway = self._gateway
+        gateway.jobs.register(*KINDS)
+        if body.mode == "async":
+            submitted = await submit_chat(gateway, body, None, EMBEDDED)
+            return FinalResponse(data=submitted["choices"][0]["message"]["content"])
+        whole = await task_result(gateway, body, EMBEDDED)
+        return FinalResponse(data=ChatCompletionResponse.model_validate(whole))
 
     async def _prepared(
         self, body: ChatBody, arguments: ChatArguments, *, stream: bool

@@ -4,7 +4,8 @@ Every error that fengchao raises, as one tree.
     FengChaoError
     ├── CallError                 the caller can mend it
     │   ├── InvalidParameter      a parameter is missing, of the wrong type or out of range
-    │   │   └── EmptyQuery        there is nothing to ask
+    │   │   ├── EmptyQuery        there is nothing to ask
+    │   │   └── UnknownTask       no asynchronous task of this id is the caller's
     │   ├── UnknownModel          no configured provider serves the model
     │   ├── WrongChannel          a local model on the online path, or the other way round
     │   ├── UnknownKnowledge      no such knowledge base
@@ -13,6 +14,7 @@ Every error that fengchao raises, as one tree.
     │   └── LimitExceeded         a rate, concurrency or money limit of the caller's key
     ├── SensitiveContent          a word list blocked the text
     ├── ResultNotReady            an asynchronous task still runs
+    ├── TaskEnded                 an asynchronous task ended without a result: cancelled, expired, interrupted
     ├── StoreUnavailable          the database does not answer now
     ├── ProviderError             the vendor's side
     │   ├── ProviderAuthFailed    the vendor refuses our credentials
@@ -35,10 +37,7 @@ kept apart in `vendor_message`, redacted by the transport. HTTP statuses and the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
-
-if TYPE_CHECKING:
-    from fengchao_core.types import Usage
+from typing import ClassVar, Literal
 
 
 class FengChaoError(Exception):
@@ -70,6 +69,10 @@ class InvalidParameter(CallError):
 
 class EmptyQuery(InvalidParameter):
     """There is no text to send: the query is absent, empty or blank."""
+
+
+class UnknownTask(InvalidParameter):
+    """No asynchronous task of this id is the caller's: it never was, was forgotten, or is somebody else's."""
 
 
 class UnknownModel(CallError):
@@ -141,6 +144,22 @@ class ResultNotReady(FengChaoError):
     """The asynchronous task has no result yet; ask again later."""
 
 
+class TaskEnded(FengChaoError):
+    """
+    An asynchronous task ended without a result, and not because of what it asked.
+
+    Args:
+        reason: its owner cancelled it; it did not end in time; its process died, as often as is borne; its events are more
+            than are kept; or something of ours broke.
+    """
+
+    def __init__(
+        self, reason: Literal["cancelled", "expired", "interrupted", "too long", "incident"]
+    ) -> None:
+        super().__init__(f"the task ended without a result: {reason}")
+        self.reason = reason
+
+
 class StoreUnavailable(FengChaoError):
     """
     The database does not answer now: it is locked, full, read-only or out of reach.
@@ -162,13 +181,9 @@ class ProviderError(FengChaoError):
         vendor_message: the vendor's own words, redacted.
         retry_after: seconds the vendor asked us to wait.
         vendor_request_id: what the vendor calls this exchange, for its support desk.
-
-    Attributes:
-        usage: what the vendor says it charges for this attempt all the same; None where it says nothing.
     """
 
     retryable: ClassVar[bool] = False
-    usage: Usage | None = None
 
     def __init__(
         self,

@@ -41,6 +41,7 @@ from fengchao_core.types import (
 
 if TYPE_CHECKING:
     from fengchao_core.assembly import Parts
+    from fengchao_core.jobs import Jobs
 
 
 class Gateway:
@@ -58,6 +59,7 @@ class Gateway:
         self._parts = parts
         self._catalog = parts.catalog
         self._pipeline = Pipeline(parts)
+        self._jobs: Jobs | None = None
 
     @classmethod
     @asynccontextmanager
@@ -92,7 +94,21 @@ class Gateway:
             clock=clock or SystemClock(),
             providers=providers,
         ) as parts:
-            yield cls(parts)
+            gateway = cls(parts)
+            try:
+                yield gateway
+            finally:
+                if gateway._jobs is not None:
+                    await gateway._jobs.close()
+
+    @property
+    def jobs(self) -> Jobs:
+        """Asynchronous tasks. The first use begins to run them, see `Jobs`."""
+        if self._jobs is None:
+            from fengchao_core.jobs import Jobs  # loaded only where there are tasks
+
+            self._jobs = Jobs(self, ledger=self._parts.ledger, clock=self._parts.clock)
+        return self._jobs
 
     def models(self) -> tuple[ModelCard, ...]:
         """Every model that can be asked now, in the order of the settings."""
@@ -169,6 +185,15 @@ class Gateway:
         """
         return await self._pipeline.prepare(call, stream=stream, caller=caller, retry=retry)
 
+    async def check(self, call: ChatCall, *, caller: Caller = EMBEDDED) -> None:
+        """
+        Refuse now what `prepare` would refuse, for a call that is made later. A refusal is booked like any request.
+
+        Raises:
+            as `prepare`, but for what limits the caller at the time of the call.
+        """
+        await self._pipeline.check(call, caller=caller)
+
     def run(self, exchange: Exchange) -> AsyncGenerator[Sequence[Delta], None]:
         """
         Ask a deployment and pass its deltas on. Consume it under `contextlib.aclosing`.
@@ -228,9 +253,7 @@ class Gateway:
             raise InvalidParameter(
                 "input must be one or more texts, none of them empty", param="input"
             )
-        return await self._pipeline.once(
-            "embeddings", model, "embedding", caller, ask, texts=inputs
-        )
+        return await self._pipeline.once("embeddings", model, "embedding", caller, ask)
 
     async def draw(self, request: ImageRequest, *, caller: Caller = EMBEDDED) -> ImageResult:
         """
@@ -245,17 +268,8 @@ class Gateway:
                 raise InvalidParameter(
                     f"provider {deployment.provider_name!r} draws no pictures", param="model"
                 )
-            result = await deployment.provider.draw(
+            return await deployment.provider.draw(
                 replace(request, model=deployment.card.upstream_id)
             )
-            return replace(result, usage=replace(result.usage, images=len(result.images)))
 
-        return await self._pipeline.once(
-            "image_generation",
-            request.model,
-            "image",
-            caller,
-            ask,
-            texts=(request.prompt,),
-            images=request.n or 1,
-        )
+        return await self._pipeline.once("image_generation", request.model, "image", caller, ask)

@@ -124,46 +124,41 @@ class LedgerSettings(Section):
     `[ledger]`: how usage rows reach the store.
 
     Attributes:
-        capacity: rows that may wait in memory while the store is away; beyond it they wait in the journal alone, and
-            where there is none the oldest are given up, loudly.
+        capacity: rows that may wait while the store is away; beyond it the oldest are given up, loudly.
         batch: rows per transaction at most.
         interval_s: the longest a row waits for others to share its transaction.
-        journal: write each request into a journal in the data folder before its row is in the store, so that a death of
-            the process loses nothing.
-        journal_bytes: the most that rows which the store does not have yet may take of the disk, per process.
-        segment_bytes: the length of a journal's file from which the next is begun.
-        kept_bytes: how much of the journals is kept once their rows are in the store, for `fengchao usage verify`.
-        sync_s: how often the disk is told to keep the journal.
-        takeover_s: how often this process looks for journals of processes that died.
     """
 
     capacity: int = Field(default=100_000, ge=1)
     batch: int = Field(default=500, ge=1)
     interval_s: float = Field(default=0.2, ge=0)
-    journal: bool = True
-    journal_bytes: int = Field(default=1024 * 1024 * 1024, ge=65536)
-    segment_bytes: int = Field(default=16 * 1024 * 1024, ge=4096)
-    kept_bytes: int = Field(default=256 * 1024 * 1024, ge=0)
-    sync_s: float = Field(default=1.0, gt=0)
-    takeover_s: float = Field(default=5.0, gt=0)
 
 
-class FetchSettings(Section):
+class JobSettings(Section):
     """
-    `[fetch]`: pictures and films that callers name by their address.
+    `[jobs]`: asynchronous tasks, and streams that can be read again.
 
     Attributes:
-        enabled: False refuses addresses; data itself is still taken.
-        allow_hosts: hosts (`cdn.house`, or `cdn.house:9000`) that may be fetched from although they are not public, on any
-            port where none is named. All others must be public, on port 80 or 443.
-        timeout_s: for the whole of it, redirects included.
-        max_bytes: of what is fetched, and of a picture or film that comes as data.
+        concurrency: tasks that one process runs at the same time; 0: it runs none, and leaves them to others.
+        capacity: unfinished tasks in all; beyond it new ones are refused.
+        per_key: unfinished tasks of one key, likewise.
+        expire_s: a task that has not ended so long after it was submitted is given up.
+        keep_s: how long an ended task, with its answer, can be asked for.
+        lease_s: a process that has not been heard of for so long counts as dead, and others run its tasks again.
+        attempts: how often a task is begun whose process dies; 1: never again.
+        poll_s: how often a process looks for tasks that others submitted or left behind.
+        stream_bytes: events of one stream that are kept to be read again; a stream that grows beyond fails.
     """
 
-    enabled: bool = True
-    allow_hosts: tuple[str, ...] = ()
-    timeout_s: float = Field(default=20.0, gt=0)
-    max_bytes: int = Field(default=20 * 1024 * 1024, ge=1024)
+    concurrency: int = Field(default=16, ge=0, le=10_000)
+    capacity: int = Field(default=10_000, ge=1)
+    per_key: int = Field(default=1_000, ge=1)
+    expire_s: float = Field(default=86_400.0, gt=0)
+    keep_s: float = Field(default=86_400.0, gt=0)
+    lease_s: float = Field(default=30.0, ge=0.1)
+    attempts: int = Field(default=3, ge=1, le=100)
+    poll_s: float = Field(default=1.0, ge=0.01)
+    stream_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
 
 
 class LogSettings(Section):
@@ -227,7 +222,7 @@ class Settings(Section):
     routing: RoutingSettings = RoutingSettings()
     sensitive: SensitiveSettings = SensitiveSettings()
     ledger: LedgerSettings = LedgerSettings()
-    fetch: FetchSettings = FetchSettings()
+    jobs: JobSettings = JobSettings()
     log: LogSettings = LogSettings()
     admin: AdminSettings = AdminSettings()
     plugins: PluginSettings = PluginSettings()

@@ -20,6 +20,7 @@ from fengchao.wire import (
     failure,
     parse_chat_body,
     status_of,
+    tasks,
 )
 from fengchao.wire.events import AnswerEvents, frame
 from fengchao_server import refusals as r
@@ -103,8 +104,12 @@ async def _chat(call: Call, channel: Literal["online", "local"]) -> Answer:
     body = parse_chat_body(await call.body())
     call.model = body.model
     call.conversation = body.request_id or ""
-    asked = bridge.to_call(body, channel)
     gateway = call.gateway
+    if body.mode == "async":
+        return _json(await tasks.submit_chat(gateway, body, channel, call.caller))
+    if body.mode == "async_result":
+        return _json(await tasks.task_result(gateway, body, call.caller))
+    asked = bridge.to_call(body, channel)
     if body.mode != "stream":
         exchange = call.exchange = await gateway.prepare(asked, stream=False, caller=call.caller)
         completion = await gateway.complete(exchange)

@@ -94,6 +94,19 @@ class Doorkeeper:
             self._good.popitem(last=False)
         return holder.caller
 
+    def caller(self, api_key: str) -> Caller:
+        """
+        Who holds a key, for what is done in its name later.
+
+        Raises:
+            AuthenticationFailed: there is no such key, or it is expired or revoked.
+        """
+        holder = self._holders.get(api_key)
+        if holder is None:
+            raise AuthenticationFailed("the key is no more; ask for a new one")
+        _check_live(holder, self._clock.now())
+        return holder.caller
+
     def issue_token(self, api_key: str, secret_key: str) -> str:
         """
         A token that is good for 30 minutes, or until its key expires.

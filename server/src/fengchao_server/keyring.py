@@ -70,6 +70,15 @@ class Keyring:
         """
         return self._doorkeeper.authenticate(authorization)
 
+    def caller(self, api_key: str) -> Caller:
+        """
+        Who holds a key, for what is done in its name later.
+
+        Raises:
+            AuthenticationFailed: there is no such key, or it is expired or revoked.
+        """
+        return self._doorkeeper.caller(api_key)
+
     def issue_token(self, api_key: str, secret_key: str) -> str:
         """
         A token that is good for 30 minutes, or until its key expires.

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,13 +19,13 @@ from typing import Any
 import structlog
 from aiohttp import web
 
+from fengchao.wire.tasks import KINDS
 from fengchao_core import Gateway, Settings
 from fengchao_server.admin.desk import Desk
 from fengchao_server.answers import KeepAlives
 from fengchao_server.api import build_routes
 from fengchao_server.dispatch import Dispatcher
 from fengchao_server.keyring import Keyring, open_keyring
-from fengchao_server.lines import RequestLine, say
 from fengchao_server.listening import BACKLOG, url_of
 
 log = structlog.get_logger()
@@ -60,7 +60,6 @@ async def serving(
     gateway: Gateway | None = None,
     keep_alives: KeepAlives | None = None,
     hurry: asyncio.Event | None = None,
-    say: Callable[[RequestLine], None] = say,
 ) -> AsyncIterator[Served]:
     """
     Serve until the context is left.
@@ -70,7 +69,6 @@ async def serving(
         gateway: an open one to serve instead of one opened from the settings; stays the caller's to close.
         keep_alives: what fills long silences of streams.
         hurry: when it is set, leaving cuts the requests under way instead of waiting for them.
-        say: takes each request's line for the log.
 
     Raises:
         SetupError: with every problem found.
@@ -80,6 +78,8 @@ async def serving(
             gateway = await stack.enter_async_context(Gateway.open(settings))
         keyring = await stack.enter_async_context(open_keyring(gateway.store.keys, settings.home))
         desk = Desk(gateway.store, settings)
+        gateway.jobs.register(*KINDS)
+        gateway.jobs.start(queue="server", identify=keyring.caller)
         keep_alives = keep_alives or KeepAlives()
         await stack.enter_async_context(_owned(keep_alives.run()))
         await stack.enter_async_context(_owned(keyring.watch()))
@@ -90,7 +90,6 @@ async def serving(
             build_routes(),
             max_body_bytes=settings.server.max_body_bytes,
             keep_alives=keep_alives,
-            say=say,
         )
         server = web.Server(
             dispatcher,
@@ -112,7 +111,25 @@ async def serving(
         finally:
             for site in sites:
                 await site.stop()
-            await _drain(dispatcher, hurry or asyncio.Event(), settings.server.drain_s)
+            hurry, drain_s = hurry or asyncio.Event(), settings.server.drain_s
+            async with _closing_jobs(gateway, hurry, drain_s):
+                await _drain(dispatcher, hurry, drain_s)
+
+
+@asynccontextmanager
+async def _closing_jobs(
+    gateway: Gateway, hurry: asyncio.Event, drain_s: float
+) -> AsyncIterator[None]:
+    """Let asynchronous tasks end while requests do; what then still runs goes back, to be run by another process."""
+    closing = asyncio.create_task(gateway.jobs.close(drain_s))
+    hurried = asyncio.create_task(hurry.wait())
+    try:
+        yield
+        await asyncio.wait((closing, hurried), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (closing, hurried):
+            task.cancel()
+        await asyncio.gather(closing, hurried, return_exceptions=True)
 
 
 async def _drain(dispatcher: Dispatcher, hurry: asyncio.Event, drain_s: float) -> None:

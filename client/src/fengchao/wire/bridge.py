@@ -4,7 +4,7 @@ The contract joined to the core: a checked body becomes a `ChatCall`, what comes
 The server and the embedded client both go through here. Answers are plain dicts, ready for orjson: no pydantic where
 every request passes. Streams are in `fengchao.wire.events`. Needs `fengchao_core`, which `fengchao.wire` itself does not.
 
-What the contract knows but nobody serves yet (asynchronous modes, uploaded files, aggregated models, web search) is
+What the contract knows but nobody serves yet (uploaded files, aggregated models, web search) is
 refused by name; a field that would be ignored in silence is never accepted.
 """
 
@@ -45,7 +45,7 @@ ONLINE, LOCAL = "在线模型", "本地模型"
 JSON_CONTENT_TYPE = "application/json; charset=utf-8"
 """The content type of every JSON answer. Without the charset the published SDKs guess one, and guess Chinese wrong."""
 
-_MODES = ("invoke", "stream")
+_MODES = ("invoke", "async_invoke", "stream")
 _JSON_FORMAT = ResponseFormat("json_object")
 _FENCED = re.compile(r"\s*```(?:json)?\s*(.*?)\s*```\s*", re.DOTALL | re.IGNORECASE)
 # The first characters of base64 tell the kind of a file that came without one.
@@ -232,8 +232,6 @@ def json_text(text: str) -> str:
 
 
 def _refuse_what_is_not_served(body: ChatBody) -> None:
-    if body.mode in ("async", "async_result"):
-        raise BodyError(f"mode {body.mode} 暂未提供，请使用 invoke 或 stream", param="mode")
     if body.files:
         raise BodyError("files 暂未提供，请把内容写入 query", param="files")
     if body.agg_models:

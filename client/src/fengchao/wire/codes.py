@@ -105,6 +105,7 @@ _CALLER = MappingProxyType(
         "BodyError": Code.INVALID_PARAMETER,
         "InvalidParameter": Code.INVALID_PARAMETER,
         "EmptyQuery": Code.EMPTY_QUERY,
+        "UnknownTask": Code.INVALID_PARAMETER,
         "UnknownModel": Code.UNKNOWN_MODEL,
         "UnknownKnowledge": Code.UNKNOWN_KNOWLEDGE,
         "AuthenticationFailed": Code.UNAUTHORIZED,
@@ -127,6 +128,15 @@ _VENDOR = MappingProxyType(
         "RequestRejected": "模型服务不接受该请求",
         "ProviderProtocolError": "模型服务的回答无法解析",
         "ProviderError": "模型服务出错",
+    }
+)
+
+_TASK = MappingProxyType(
+    {
+        "cancelled": "任务已取消",
+        "expired": "任务未在有效期内完成",
+        "interrupted": "执行任务的进程中断，请重新提交",
+        "too long": "流式结果超过可保留的长度",
     }
 )
 
@@ -159,6 +169,8 @@ def status_of(error: BaseException) -> Failure:
             return failure(Code.SENSITIVE, f"{where}内容包含敏感词")
         if name == "ResultNotReady":
             return failure(Code.RESULT_NOT_READY)
+        if name == "TaskEnded":
+            return _task_failure(getattr(error, "reason", ""))
         if name == "StoreUnavailable":
             return failure(Code.UNAVAILABLE)
         if name == "WrongChannel":
@@ -185,11 +197,19 @@ def _caller_failure(code: Code, error: BaseException) -> Failure:
         return failure(code, error.msg)
     if code is Code.EMPTY_QUERY:
         return failure(code)
+    if type(error).__name__ == "UnknownTask":
+        return failure(code, "task_id 不存在、已过期，或不属于当前密钥")
     # The core speaks English; the words of the code before it say the same in Chinese.
     said = f"（{error}）" if str(error) else ""
     if code is Code.INVALID_PARAMETER:
         return failure(code, f"{getattr(error, 'param', None) or ''}{said}")
     return failure(code)._replace(msg=f"{MSG[code]}{said}"[:_DETAIL_LIMIT])
+
+
+def _task_failure(reason: str) -> Failure:
+    if reason == "expired":
+        return failure(Code.TIMEOUT, _TASK[reason])
+    return failure(Code.ACCESS_FAILED, _TASK.get(reason, "任务执行失败，请联系管理员"))
 
 
 def _vendor_failure(name: str, error: BaseException) -> Failure:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fengchao_core.store.audit import AuditRecord, AuditStore, MemoryAudit
+from fengchao_core.store.jobs import JobRecord, JobStore, MemoryJobs
 from fengchao_core.store.keys import KeyRecord, KeyStore, MemoryKeys
 from fengchao_core.store.operators import (
     GrantKind,
@@ -32,9 +33,12 @@ __all__ = [
     "AuditStore",
     "GrantKind",
     "GrantRecord",
+    "JobRecord",
+    "JobStore",
     "KeyRecord",
     "KeyStore",
     "MemoryAudit",
+    "MemoryJobs",
     "MemoryKeys",
     "MemoryOperators",
     "MemoryStore",
@@ -73,6 +77,11 @@ class Store(Protocol):
         """What was changed, and by whom."""
         ...
 
+    @property
+    def jobs(self) -> JobStore:
+        """The asynchronous tasks."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class StoreSpec:
@@ -90,6 +99,7 @@ class MemoryStore:
         self._usage = MemoryUsage()
         self._audit = MemoryAudit()
         self._operators = MemoryOperators(self._audit)
+        self._jobs = MemoryJobs(self._usage)
 
     @property
     def keys(self) -> KeyStore:
@@ -110,3 +120,8 @@ class MemoryStore:
     def audit(self) -> AuditStore:
         """What was changed, and by whom."""
         return self._audit
+
+    @property
+    def jobs(self) -> JobStore:
+        """The asynchronous tasks."""
+        return self._jobs

@@ -1,4 +1,4 @@
-"""An open store: one database, migrated, with its keys and its usage."""
+"""An open store: one database, migrated, with its keys, its usage and its tasks."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from fengchao_core.store import AuditStore, KeyStore, OperatorStore, UsageStore
+from fengchao_core.store import AuditStore, JobStore, KeyStore, OperatorStore, UsageStore
 from fengchao_sql.audit import SqlAudit
 from fengchao_sql.engine import Database, locate
+from fengchao_sql.jobs import SqlJobs
 from fengchao_sql.keys import SqlKeys
 from fengchao_sql.migrate import bring_up
 from fengchao_sql.operators import SqlOperators
@@ -23,6 +24,7 @@ class SqlStore:
         self._usage = SqlUsage(database)
         self._operators = SqlOperators(database)
         self._audit = SqlAudit(database)
+        self._jobs = SqlJobs(database, self._usage)
 
     @property
     def keys(self) -> KeyStore:
@@ -43,6 +45,11 @@ class SqlStore:
     def audit(self) -> AuditStore:
         """What was changed, and by whom."""
         return self._audit
+
+    @property
+    def jobs(self) -> JobStore:
+        """The asynchronous tasks."""
+        return self._jobs
 
 
 @asynccontextmanager

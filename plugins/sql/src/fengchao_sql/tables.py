@@ -22,6 +22,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    text,
 )
 
 COST_DECIMALS = 12
@@ -121,6 +122,56 @@ One row per request, and one per attempt that cost something; only ever appended
 To be small, `request_id` is empty where it is the same as `id`, and what most rows lack (from `operation` on) is NULL
 where it is 0, empty, or, of `operation`, `chat`.
 """
+
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("seq", RowNumber, primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("queue", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("payload", LargeBinary, nullable=False),  # a JSON object; empty once the task has ended
+    Column("created_at", BigInteger, nullable=False),
+    Column("available_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("most_attempts", Integer, nullable=False),
+    Column("worker", Text, nullable=False),
+    Column("lease_until", BigInteger),
+    Column("ended_at", BigInteger),
+    Column("result", LargeBinary),  # a JSON object
+    Column("failure", LargeBinary),  # likewise
+)
+"""Asynchronous tasks. `seq` keeps the order in which they were submitted."""
+
+is_unfinished = jobs.c.state.in_(["queued", "running"])
+
+Index(
+    "ix_jobs_unfinished",
+    jobs.c.queue,
+    jobs.c.seq,
+    sqlite_where=text("state IN ('queued', 'running')"),
+    postgresql_where=text("state IN ('queued', 'running')"),
+)
+Index("ix_jobs_owner", jobs.c.queue, jobs.c.key, jobs.c.seq)
+
+job_events = Table(
+    "job_events",
+    metadata,
+    Column("seq", RowNumber, primary_key=True, autoincrement=True),
+    Column("job_id", Text, nullable=False),
+    Column("first", Integer, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("events", LargeBinary, nullable=False),  # zlib of JSON texts, one a line
+)
+"""Runs of events of streams that can be read again."""
+
+Index("uq_job_events_run", job_events.c.job_id, job_events.c.first, unique=True)
 
 
 def to_micros(instant: datetime) -> int:

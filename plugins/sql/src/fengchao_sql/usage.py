@@ -61,19 +61,20 @@ class SqlUsage:
         Raises:
             StoreUnavailable: the database does not answer; nothing is lost by adding the same rows again.
         """
+        if rows:
+            await self._database.write(lambda to: self.add_within(to, rows))
+
+    async def add_within(self, to: AsyncConnection, rows: Sequence[UsageRecord]) -> None:
+        """As `add`, in a transaction that is open already."""
         if not rows:
             return
         values = [_values(row) for row in rows]
         blocks = len(values) - len(values) % _BLOCK
-
-        async def change(to: AsyncConnection) -> None:
-            for start in range(0, blocks, _BLOCK):
-                block = tuple(chain.from_iterable(values[start : start + _BLOCK]))
-                await to.exec_driver_sql(self._insert_block, block)
-            if blocks < len(values):
-                await to.exec_driver_sql(self._insert, values[blocks:])
-
-        await self._database.write(change)
+        for start in range(0, blocks, _BLOCK):
+            block = tuple(chain.from_iterable(values[start : start + _BLOCK]))
+            await to.exec_driver_sql(self._insert_block, block)
+        if blocks < len(values):
+            await to.exec_driver_sql(self._insert, values[blocks:])
 
     async def rows(
         self, *, since: datetime | None = None, until: datetime | None = None, limit: int = 1000
@@ -157,9 +158,9 @@ def _values(row: UsageRecord) -> tuple[Any, ...]:
     return (
         row.id,
         to_micros(row.started_at),
-        "" if row.request_id == row.id else _text(row.request_id),
+        "" if row.request_id == row.id else fitted(row.request_id),
         row.key,
-        _text(row.model),
+        fitted(row.model),
         row.provider,
         row.outcome,
         row.error,
@@ -176,7 +177,7 @@ def _values(row: UsageRecord) -> tuple[Any, ...]:
         row.currency,
         row.price_since,
         None if row.operation == "chat" else row.operation,
-        _text(row.group) or None,
+        fitted(row.group) or None,
         _count(row.images) or None,
         _count(row.searches) or None,
         _count(row.vectors) or None,
@@ -185,7 +186,7 @@ def _values(row: UsageRecord) -> tuple[Any, ...]:
     )
 
 
-def _text(text: str) -> str:
+def fitted(text: str) -> str:
     """Text as both databases take it: not endless, no NUL, no half of a surrogate pair."""
     if len(text) > LONGEST_TEXT:
         text = text[:LONGEST_TEXT]

@@ -1,1 +1,0 @@
-"""Files that callers upload: what they are, where they lie, what can be read in them."""
