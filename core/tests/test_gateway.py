@@ -51,7 +51,14 @@ PRICE = Price(
     source="test",
 )
 CARDS = (
-    ModelCard(id="m", owned_by="v", upstream_id="vendor-m", prices=(PRICE,), max_output_tokens=100),
+    ModelCard(
+        id="m",
+        owned_by="v",
+        upstream_id="vendor-m",
+        prices=(PRICE,),
+        max_output_tokens=100,
+        capabilities=frozenset({"vision"}),
+    ),
     ModelCard(id="spare", owned_by="v", upstream_id="vendor-spare"),
     ModelCard(id="home", owned_by="v", upstream_id="home", is_local=True),
     ModelCard(id="vectors", owned_by="v", upstream_id="vectors", kind="embedding"),
@@ -167,7 +174,7 @@ async def test_the_provider_gets_a_sealed_request():
 async def test_attachments_go_before_the_question():
     """A picture is sent in the user's message, before the rendered text."""
     provider = Scripted()
-    picture = ImagePart("https://example.com/1.png")
+    picture = ImagePart("data:image/png;base64,iVBORw0KGgo=")
     async with opened(provider) as gateway:
         await gateway.chat(ChatCall(model="m", query="看", attachments=(picture,)))
     assert (picture, TextPart("看")) == provider.requests[0].messages[-1].content
@@ -451,15 +458,15 @@ async def test_an_override_of_an_unknown_model_is_a_typing_mistake():
 async def test_prices_can_be_overridden():
     """An operator's price replaces the card's."""
     price = {
-        "input": "1",
-        "output": "1",
+        "input": "0.1",
+        "output": "0.1",
         "currency": "USD",
         "since": date(2020, 1, 1),
         "source": "contract",
     }
     async with opened(Scripted(), models={"m": {"prices": [price]}}) as gateway:
         completion = await gateway.chat(ChatCall(model="m", query="问"))
-    assert (Decimal("0.015"), "USD") == (completion.cost.amount, completion.cost.currency)
+    assert (Decimal("0.0015"), "USD") == (completion.cost.amount, completion.cost.currency)
 
 
 def words(tmp_path, *listed):

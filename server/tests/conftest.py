@@ -39,7 +39,13 @@ PLAIN: tuple[Step, ...] = (
 )
 
 CARDS = (
-    ModelCard(id="online-1", owned_by="Test", aliases=("online-alias",), max_output_tokens=4096),
+    ModelCard(
+        id="online-1",
+        owned_by="Test",
+        aliases=("online-alias",),
+        max_output_tokens=4096,
+        capabilities=frozenset({"vision", "video"}),
+    ),
     ModelCard(id="org/model:7b", owned_by="Test"),
     ModelCard(id="local-1", owned_by="Test", is_local=True),
     ModelCard(id="embed-1", owned_by="Test", kind="embedding"),

@@ -7,10 +7,14 @@ All problems of the settings are found before anything is opened.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel, ValidationError
@@ -18,7 +22,9 @@ from pydantic import BaseModel, ValidationError
 from fengchao_core.catalog import Catalog, OpenProvider, plain_card
 from fengchao_core.clock import Clock
 from fengchao_core.errors import SettingsError
+from fengchao_core.fetch import Fetcher
 from fengchao_core.ledger import StoreLedger
+from fengchao_core.ledger.writer import open_journal
 from fengchao_core.plugins import Plugins, load_plugins
 from fengchao_core.problems import explain
 from fengchao_core.prompts import PromptLibrary, load_templates
@@ -49,6 +55,7 @@ class Parts:
     telemetry: Telemetry
     clock: Clock
     plugins: Plugins
+    fetcher: Fetcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +89,18 @@ async def assemble(
     words = await _words(settings, plugins)
 
     async with AsyncExitStack() as stack:
+        has_journal = False
         if store is None:
-            store = await stack.enter_async_context(_store_spec(settings, plugins).open())
+            kept_in = _store_spec(settings, plugins)
+            store = await stack.enter_async_context(kept_in.open())
+            has_journal = settings.ledger.journal and kept_in.name != "memory"
         retrievers = await _open_retrievers(settings, plugins, stack)
         opened = await _open_providers(settings, planned, clock, stack)
         catalog = Catalog(opened, settings.models, settings.routing, time.monotonic)
-        ledger = StoreLedger(store.usage, settings.ledger, telemetry)
+        journal = open_journal(_journals(settings), settings.ledger) if has_journal else None
+        ledger = StoreLedger(
+            store.usage, settings.ledger, telemetry, journal, partial(_card, catalog)
+        )
         writer = asyncio.create_task(ledger.run(), name="fengchao-ledger")
         stack.push_async_callback(_finish, ledger, writer)
         yield Parts(
@@ -101,7 +114,19 @@ async def assemble(
             telemetry,
             clock,
             plugins,
+            await stack.enter_async_context(Fetcher(settings.fetch)),
         )
+
+
+def _journals(settings: Settings) -> Path:
+    """The folder of the journals of this store: processes that share it bring home each other's rows."""
+    place = re.sub(r"//[^/@]*@", "//", settings.store.url)  # without a password
+    return settings.home / "journal" / sha256(place.encode()).hexdigest()[:12]
+
+
+def _card(catalog: Catalog, model: str) -> ModelCard | None:
+    entry = catalog.get(model)
+    return entry.card if entry is not None else None
 
 
 async def _finish(ledger: StoreLedger, writer: asyncio.Task[None]) -> None:

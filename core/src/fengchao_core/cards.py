@@ -1,73 +1,16 @@
-"""Model cards and prices, read from a plugin's `models.toml`."""
+"""Model cards, read from a plugin's `models.toml`."""
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
 from datetime import date
-from decimal import Decimal
 from importlib.resources import files
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fengchao_core.errors import PluginError
-from fengchao_core.types import Capability, Currency, Kind, ModelCard, Price, PriceTier
-
-
-class TierRow(BaseModel):
-    """A step of a price for long inputs."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    above_tokens: int = Field(ge=1)
-    input: Decimal = Field(ge=0)
-    output: Decimal = Field(ge=0)
-    cached_input: Decimal | None = Field(default=None, ge=0)
-
-
-class PriceRow(BaseModel):
-    """A dated price per 1,000 tokens. Figures are text in TOML, so that they stay exact."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    input: Decimal = Field(ge=0)
-    output: Decimal = Field(ge=0)
-    cached_input: Decimal | None = Field(default=None, ge=0)
-    per_image: Decimal | None = Field(default=None, ge=0)
-    currency: Currency
-    since: date
-    source: str = Field(min_length=1)
-    confirmed: bool = True
-    tiers: tuple[TierRow, ...] = ()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _exact(cls, row: Any) -> Any:
-        if isinstance(row, Mapping):
-            for key in ("input", "output", "cached_input", "per_image"):
-                if isinstance(row.get(key), float):
-                    raise ValueError(  # noqa: TRY004  # pydantic reports a ValueError
-                        f"'{key}' must be quoted, so that it stays exact: \"{row[key]}\""
-                    )
-        return row
-
-    def price(self) -> Price:
-        """As the pipeline takes it."""
-        tiers = sorted(self.tiers, key=lambda tier: tier.above_tokens)
-        return Price(
-            input=self.input,
-            output=self.output,
-            cached_input=self.cached_input,
-            per_image=self.per_image,
-            currency=self.currency,
-            since=self.since,
-            source=self.source,
-            confirmed=self.confirmed,
-            tiers=tuple(
-                PriceTier(t.above_tokens, t.input, t.output, t.cached_input) for t in tiers
-            ),
-        )
+from fengchao_core.prices import PriceRow
+from fengchao_core.types import Capability, Kind, ModelCard
 
 
 class CardRow(BaseModel):
@@ -129,8 +72,3 @@ def load_cards(package: str, resource: str = "models.toml") -> tuple[ModelCard, 
         raise PluginError(
             f"{package}: {resource} is not a valid list of model cards: {error}"
         ) from error
-
-
-def read_prices(rows: tuple[dict[str, Any], ...]) -> tuple[Price, ...]:
-    """Prices out of an operator's settings. Raises `ValidationError`."""
-    return tuple(PriceRow.model_validate(row).price() for row in rows)

@@ -17,8 +17,8 @@ from typing import cast
 import structlog
 from pydantic import ValidationError
 
-from fengchao_core.cards import read_prices
 from fengchao_core.errors import ProviderError, SettingsError, UnknownModel
+from fengchao_core.prices import read_prices
 from fengchao_core.problems import explain
 from fengchao_core.provider import ListsModels, Provider
 from fengchao_core.routing import Breaker, Deployment
@@ -185,7 +185,7 @@ class Catalog:
 
 def plain_card(model: str, owner: str, *, upstream_id: str = "") -> ModelCard:
     """A card for a model of which nothing is known but its name."""
-    return ModelCard(id=model, owned_by=owner, upstream_id=upstream_id or model)
+    return ModelCard(id=model, owned_by=owner, upstream_id=upstream_id or model, is_known=False)
 
 
 def override_card(card: ModelCard, override: ModelSettings) -> ModelCard:
@@ -205,12 +205,15 @@ def override_card(card: ModelCard, override: ModelSettings) -> ModelCard:
         card = replace(card, max_output_tokens=override.max_output_tokens)
     if override.capabilities is not None:
         known = cast("frozenset[Capability]", frozenset(override.capabilities))
-        card = replace(card, capabilities=known)
+        card = replace(card, capabilities=known, is_known=True)
     if override.prices is not None:
         try:
-            card = replace(card, prices=read_prices(override.prices))
+            prices = read_prices(override.prices, known=card.prices)
         except ValidationError as error:
             raise SettingsError(
                 *explain(error, None, where="settings", section=f"models.{card.id}.prices")
             ) from error
+        except ValueError as error:
+            raise SettingsError(f"settings: [models.{card.id}.prices]: {error}") from error
+        card = replace(card, prices=prices)
     return card

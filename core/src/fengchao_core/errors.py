@@ -37,7 +37,10 @@ kept apart in `vendor_message`, redacted by the transport. HTTP statuses and the
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from fengchao_core.types import Usage
 
 
 class FengChaoError(Exception):
@@ -181,9 +184,13 @@ class ProviderError(FengChaoError):
         vendor_message: the vendor's own words, redacted.
         retry_after: seconds the vendor asked us to wait.
         vendor_request_id: what the vendor calls this exchange, for its support desk.
+
+    Attributes:
+        usage: what the vendor says it charges for this attempt all the same; None where it says nothing.
     """
 
     retryable: ClassVar[bool] = False
+    usage: Usage | None = None
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fengchao_core.fold import Fold, merge_extra
-from fengchao_core.types import ChatRequest, Completion, Delta, ModelCard, Money, Usage
+from fengchao_core.types import Capability, ChatRequest, Completion, Delta, ModelCard, Money, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fengchao_core.caller import Caller
     from fengchao_core.catalog import Entry
     from fengchao_core.meter import Meter
+    from fengchao_core.reservation import Reservation
     from fengchao_core.retrieval import Passage
     from fengchao_core.retry import Retry
     from fengchao_core.screening import Screening
@@ -34,7 +35,9 @@ class Exchange:
         request: sealed; the deployment's own model name is put in per attempt.
         created: when it was prepared, in epoch seconds.
         passages: what the knowledge base gave.
-        notes: what was adapted on the way, one English sentence each.
+        notes: what was adapted on the way, one sentence each.
+        needs: what a model must be able to do to take this request; a fallback that cannot is not asked.
+        reservation: what it is expected to use; None where nobody asks.
     """
 
     request_id: str
@@ -50,6 +53,8 @@ class Exchange:
     notes: list[str] = field(default_factory=list)
     created: float = field(default_factory=time.time)
     started: bool = False
+    needs: frozenset[Capability] = frozenset()
+    reservation: Reservation | None = None
 
     @property
     def card(self) -> ModelCard:

@@ -253,7 +253,9 @@ class Gateway:
             raise InvalidParameter(
                 "input must be one or more texts, none of them empty", param="input"
             )
-        return await self._pipeline.once("embeddings", model, "embedding", caller, ask)
+        return await self._pipeline.once(
+            "embeddings", model, "embedding", caller, ask, texts=inputs
+        )
 
     async def draw(self, request: ImageRequest, *, caller: Caller = EMBEDDED) -> ImageResult:
         """
@@ -268,8 +270,17 @@ class Gateway:
                 raise InvalidParameter(
                     f"provider {deployment.provider_name!r} draws no pictures", param="model"
                 )
-            return await deployment.provider.draw(
+            result = await deployment.provider.draw(
                 replace(request, model=deployment.card.upstream_id)
             )
+            return replace(result, usage=replace(result.usage, images=len(result.images)))
 
-        return await self._pipeline.once("image_generation", request.model, "image", caller, ask)
+        return await self._pipeline.once(
+            "image_generation",
+            request.model,
+            "image",
+            caller,
+            ask,
+            texts=(request.prompt,),
+            images=request.n or 1,
+        )

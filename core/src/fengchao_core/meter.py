@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from fengchao_core.caller import Caller
 from fengchao_core.clock import Clock
 from fengchao_core.errors import (
     CallError,
+    ProviderError,
     ProviderTimeout,
     SensitiveContent,
 )
-from fengchao_core.types import NO_USAGE, ChatRequest, Delta, Message, ModelCard, Money, Usage
-from fengchao_core.usage import Outcome, UsageRecord, cost, estimate_tokens
+from fengchao_core.types import (
+    NO_USAGE,
+    ChatRequest,
+    Delta,
+    EmbeddingResult,
+    ImageResult,
+    Message,
+    ModelCard,
+    Money,
+    Usage,
+)
+from fengchao_core.usage import Outcome, UsageRecord, cost, estimate_tokens, is_priced
 
 
 class Meter:
@@ -34,6 +46,7 @@ class Meter:
         "_first_delta",
         "_id",
         "_model",
+        "_operation",
         "_pieces",
         "_started",
         "_started_at",
@@ -48,12 +61,20 @@ class Meter:
     )
 
     def __init__(
-        self, id_: str, caller: Caller, model: str, *, streamed: bool, clock: Clock
+        self,
+        id_: str,
+        caller: Caller,
+        model: str,
+        *,
+        streamed: bool,
+        clock: Clock,
+        operation: str = "chat",
     ) -> None:
         self._id = id_
         self._caller = caller
         self._model = model
         self._streamed = streamed
+        self._operation = operation
         self._clock = clock
         self._started_at = clock.now()
         self._started = clock.monotonic()
@@ -105,9 +126,31 @@ class Meter:
             and self.finished >= (request.params.n or 1)
         )
 
-    def count(self, usage: Usage) -> None:
-        """Take a usage that did not come in a delta: of embeddings, of a picture."""
-        self.usage = usage
+    def failed(self, error: BaseException) -> None:
+        """The attempt failed before its first delta. A vendor may charge for it all the same."""
+        if isinstance(error, ProviderError) and error.usage is not None:
+            self.usage = error.usage
+
+    def count(self, result: EmbeddingResult | ImageResult, texts: Sequence[str]) -> None:
+        """
+        Take what came in one piece: vectors, or pictures.
+
+        Args:
+            texts: what went in, to estimate where the vendor did not count.
+        """
+        usage = result.usage
+        if isinstance(result, ImageResult):
+            self.usage = replace(usage, images=len(result.images))
+            return
+        if usage.source == "none":
+            usage = Usage(sum(map(estimate_tokens, texts)), source="estimate")
+        self.usage = replace(usage, vectors=len(result.vectors))
+
+    def retried(self, request_id: str) -> UsageRecord:
+        """The row of an attempt that cost something and is followed by another; counting begins anew."""
+        row = self._row("retried", "", request_id, f"{self._id}.{self.attempts}")
+        self.usage, self.cost = NO_USAGE, None
+        return row
 
     def close(self, error: BaseException | None, request_id: str) -> UsageRecord:
         """
@@ -124,19 +167,23 @@ class Meter:
                 completion_tokens=estimate_tokens("".join(self._pieces)),
                 source="estimate",
             )
+        name = type(error).__name__ if error is not None else ""
+        return self._row(_outcome(error), name, request_id, self._id)
+
+    def _row(self, outcome: Outcome, error: str, request_id: str, id_: str) -> UsageRecord:
         price = self.card.price_on(self._started_at.astimezone(UTC).date()) if self.card else None
-        if price is not None:
-            self.cost = cost(self.usage, price)
+        if price is not None and is_priced(self.usage, price):
+            self.cost = cost(self.usage, price, self._started_at)
         now = self._clock.monotonic()
         usage = self.usage
         return UsageRecord(
-            id=self._id,
+            id=id_,
             request_id=request_id,
             key=self._caller.key,
             model=self._model,
             provider=self.provider,
-            outcome=_outcome(error),
-            error=type(error).__name__ if error is not None else "",
+            outcome=outcome,
+            error=error,
             streamed=self._streamed,
             attempts=self.attempts,
             started_at=self._started_at,
@@ -154,6 +201,11 @@ class Meter:
             cost=self.cost.amount if self.cost else None,
             currency=self.cost.currency if self.cost else None,
             price_since=price.since.isoformat() if price else None,
+            price_version=price.version if price else None,
+            operation=self._operation,
+            images=usage.images,
+            searches=usage.searches,
+            vectors=usage.vectors,
         )
 
 

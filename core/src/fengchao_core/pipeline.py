@@ -29,16 +29,20 @@ from fengchao_core.errors import (
 from fengchao_core.exchange import Exchange
 from fengchao_core.holding import HELD
 from fengchao_core.ids import IdSource
+from fengchao_core.media import check_capable, media_of, needs_of, resolve
 from fengchao_core.meter import Meter
+from fengchao_core.reservation import reserve_chat, reserve_once
 from fengchao_core.retrieval import Passage, Retriever
 from fengchao_core.retry import Retry, RetryPolicy
 from fengchao_core.routing import Deployment, Route
 from fengchao_core.types import (
+    Capability,
     ChatCall,
     ChatRequest,
     Delta,
     EmbeddingResult,
     ImageResult,
+    Message,
     ModelCard,
 )
 from fengchao_core.window import Fitted, check_history, fit
@@ -83,6 +87,10 @@ class Pipeline:
             screening = self._screening(call)
             passages = await self._retrieve(call)
             fitted = await self._fitted(call, passages, screening, entry.card)
+            messages = fitted.messages
+            needs: frozenset[Capability] = frozenset()
+            if call.attachments or call.messages:
+                messages, needs = await self._look_at_media(call, messages, entry)
             params, notes = call.params, [*fitted.notes]
             most = entry.card.max_output_tokens
             if params.max_tokens is not None and most is not None and params.max_tokens > most:
@@ -90,16 +98,15 @@ class Pipeline:
                     f"max_tokens was lowered from {params.max_tokens} to {most}, the model's most"
                 )
                 params = replace(params, max_tokens=most)
-            self._ledger.reserve(caller.key, entry.card.id)
             likely = entry.deployments[0].card  # with one deployment, the request is used as it is
-            return Exchange(
+            exchange = Exchange(
                 request_id,
                 call.model,
                 caller,
                 entry,
                 ChatRequest(
                     model=likely.upstream_id,
-                    messages=fitted.messages,
+                    messages=messages,
                     params=params,
                     stream=stream,
                     request_id=request_id,
@@ -111,10 +118,24 @@ class Pipeline:
                 retry,
                 passages,
                 notes,
+                needs=needs,
             )
+            if self._ledger.is_journalled:
+                exchange.reservation = reserve_chat(
+                    id_,
+                    likely,
+                    fitted.messages,
+                    params,
+                    request_id=request_id,
+                    key=caller.key,
+                    model=call.model,
+                    streamed=stream,
+                    started_at=meter.started_at,
+                )
         except BaseException as error:
             self._settle("chat", meter, span, error, request_id)
             raise
+        return exchange
 
     async def check(self, call: ChatCall, *, caller: Caller) -> None:
         """As `Gateway.check`."""
@@ -138,6 +159,8 @@ class Pipeline:
         meter, screening = exchange.meter, exchange.screening
         failure: BaseException | None = None
         deadline = Deadline(self._limits)
+        if exchange.reservation is not None:
+            self._ledger.reserve(exchange.reservation)
         try:
             source, first = await self._first(exchange, deadline)
             try:  # what `aclosing` does, without its two coroutines
@@ -176,20 +199,43 @@ class Pipeline:
         kind: str,
         caller: Caller,
         ask: Callable[[Deployment], Awaitable[_Result]],
+        *,
+        texts: Sequence[str],
+        images: int = 0,
     ) -> _Result:
-        """One request that is answered in one piece: metered, limited in time, retried by the one policy."""
+        """
+        One request that is answered in one piece: metered, limited in time, retried by the one policy.
+
+        Args:
+            texts: what goes in, for the estimates.
+            images: how many pictures are asked for.
+        """
         request_id = self._ids.next()
-        meter = Meter(request_id, caller, model, streamed=False, clock=self._clock)
+        meter = Meter(
+            request_id, caller, model, streamed=False, clock=self._clock, operation=operation
+        )
         span = self._telemetry.start(operation, model)
         failure: BaseException | None = None
         try:
             entry = await self._find(model, kind, caller)
-            self._ledger.reserve(caller.key, entry.card.id)
+            if self._ledger.is_journalled:
+                self._ledger.reserve(
+                    reserve_once(
+                        request_id,
+                        entry.card,
+                        texts,
+                        key=caller.key,
+                        model=model,
+                        images=images,
+                        started_at=meter.started_at,
+                        operation=operation,
+                    )
+                )
             route = self._route(entry)
             deadline = Deadline(self._limits)
 
             async def limited(deployment: Deployment) -> _Result:
-                meter.asking(deployment.provider_name, deployment.card)
+                self._asking(meter, deployment, request_id)
                 limit = min(self._limits.first_delta_s, deadline.remaining_s)
                 timeout = asyncio.timeout(limit)
                 try:
@@ -199,9 +245,12 @@ class Pipeline:
                     if timeout.expired():
                         raise ProviderTimeout("first delta", limit) from error
                     raise
+                except ProviderError as error:
+                    meter.failed(error)
+                    raise
 
             result = await self._policy.run(partial(route.ask, limited), None, deadline.remaining_s)
-            meter.count(result.usage)
+            meter.count(result, texts)
             return result
         except BaseException as error:
             failure = error
@@ -255,6 +304,25 @@ class Pipeline:
         messages = compose(call, self._parts.prompts, passages, screening)
         return Fitted(messages) if call.messages else fit(messages, card.max_input_tokens)
 
+    async def _look_at_media(
+        self, call: ChatCall, messages: tuple[Message, ...], entry: Entry
+    ) -> tuple[tuple[Message, ...], frozenset[Capability]]:
+        """The conversation with its pictures and films as they can be sent, and what a model needs for them."""
+        media = media_of(messages)
+        if not media:
+            return messages, frozenset()
+        needs = needs_of(media)
+        check_capable(entry.card, needs, self._catalog.cards())
+        checks = not call.messages
+        if checks or not self._all_take_addresses(entry, needs):
+            most = self._parts.settings.fetch.max_bytes
+            messages = await resolve(messages, self._parts.fetcher, most, checks_data=checks)
+        return messages, needs
+
+    def _all_take_addresses(self, entry: Entry, needs: frozenset[Capability]) -> bool:
+        groups = self._groups(entry, needs)
+        return all(each.provider.takes_addresses for group in groups for each in group)
+
     def _screening(self, call: ChatCall) -> Screening | None:
         words = self._parts.words
         if words is None or not call.is_sensitive:
@@ -289,32 +357,51 @@ class Pipeline:
 
     async def _first(self, exchange: Exchange, deadline: Deadline) -> _First:
         """The provider's stream and its first batch, after as many attempts as it takes."""
-        route = self._route(exchange.entry)
+        route = self._route(exchange.entry, exchange.needs)
 
         async def ask(deployment: Deployment) -> _First:
             request = exchange.request
             if deployment.card is not request.card:
                 request = replace(request, model=deployment.card.upstream_id, card=deployment.card)
-            exchange.meter.asking(deployment.provider_name, deployment.card, request.messages)
+            self._asking(exchange.meter, deployment, exchange.request_id, request.messages)
             source = deployment.provider.stream(request)
             try:
                 first = await deadline.pull(source, first=True)
                 if first is None:
                     raise ProviderProtocolError("the provider's stream ended without an answer")
-            except BaseException:
+            except BaseException as error:
+                exchange.meter.failed(error)
                 await source.aclose()
                 raise
             return source, first
 
         return await self._policy.run(partial(route.ask, ask), exchange.retry, deadline.remaining_s)
 
-    def _route(self, entry: Entry) -> Route:
+    def _route(self, entry: Entry, needs: frozenset[Capability] = frozenset()) -> Route:
+        return Route(self._groups(entry, needs))
+
+    def _groups(self, entry: Entry, needs: frozenset[Capability]) -> list[list[Deployment]]:
+        """Who may be asked, the model's own deployments first; fallbacks only where they can do what is needed."""
         groups = [entry.deployments]
         for name in entry.fallbacks:
             fallback = self._catalog.get(name)
-            if fallback is not None:
+            if fallback is not None and (
+                not needs or needs <= fallback.card.capabilities or not fallback.card.is_known
+            ):
                 groups.append(fallback.deployments)
-        return Route(groups)
+        return groups
+
+    def _asking(
+        self,
+        meter: Meter,
+        deployment: Deployment,
+        request_id: str,
+        messages: Sequence[Message] = (),
+    ) -> None:
+        """A vendor is about to be asked; what an earlier attempt cost is booked for itself."""
+        if meter.usage.source != "none":
+            self._ledger.settle(meter.retried(request_id))
+        meter.asking(deployment.provider_name, deployment.card, messages)
 
     def _settle(
         self, operation: str, meter: Meter, span: Span, error: BaseException | None, request_id: str

@@ -38,7 +38,7 @@ def explain(
             name = ENV_PREFIX + "__".join(part.upper().replace("-", "_") for part in key.split("."))
             out.append(f"{where}: '{key}' is missing; set it in the file or as {name}")
         else:
-            out.append(f"{where}: '{key}': {item['msg']}")
+            out.append(f"{where}: '{key}': {item['msg'].removeprefix('Value error, ')}")
     return out
 
 

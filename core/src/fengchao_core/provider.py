@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -37,7 +37,13 @@ class Provider(ABC):
     A vendor or a local engine, ready to answer.
 
     One object serves any number of concurrent calls. The gateway closes it by leaving the context that opened it.
+
+    Attributes:
+        takes_addresses: whether its vendor fetches pictures and films by their addresses; where not, the gateway does and
+            sends them as data.
     """
+
+    takes_addresses: ClassVar[bool] = True
 
     @abstractmethod
     def stream(self, request: ChatRequest) -> AsyncGenerator[Sequence[Delta], None]:

@@ -124,7 +124,7 @@ def reserve_chat(
         prompt_tokens=prompt,
         completion_tokens=completion,
         images=0,
-        cost=_money(price, prompt, completion, 0),
+        cost=_money(price, prompt, completion, 0, started_at),
         currency=price.currency if price is not None else None,
         started_at=started_at,
         streamed=streamed,
@@ -156,7 +156,7 @@ def reserve_once(
         prompt_tokens=prompt,
         completion_tokens=0,
         images=images,
-        cost=_money(price, prompt, 0, images),
+        cost=_money(price, prompt, 0, images, started_at),
         currency=price.currency if price is not None else None,
         started_at=started_at,
         streamed=False,
@@ -169,11 +169,8 @@ def _price(card: ModelCard, started_at: datetime) -> Price | None:
 
 
 def _money(
-    price: Price | None, prompt_tokens: int, completion_tokens: int, images: int
+    price: Price | None, prompt_tokens: int, completion_tokens: int, images: int, at: datetime
 ) -> Decimal | None:
     if price is None:
         return None
-    amount = cost(Usage(prompt_tokens, completion_tokens), price).amount
-    if images and price.per_image is not None:
-        amount += price.per_image * images
-    return amount
+    return cost(Usage(prompt_tokens, completion_tokens, images=images), price, at).amount

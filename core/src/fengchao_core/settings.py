@@ -124,14 +124,46 @@ class LedgerSettings(Section):
     `[ledger]`: how usage rows reach the store.
 
     Attributes:
-        capacity: rows that may wait while the store is away; beyond it the oldest are given up, loudly.
+        capacity: rows that may wait in memory while the store is away; beyond it they wait in the journal alone, and
+            where there is none the oldest are given up, loudly.
         batch: rows per transaction at most.
         interval_s: the longest a row waits for others to share its transaction.
+        journal: write each request into a journal in the data folder before its row is in the store, so that a death of
+            the process loses nothing.
+        journal_bytes: the most that rows which the store does not have yet may take of the disk, per process.
+        segment_bytes: the length of a journal's file from which the next is begun.
+        kept_bytes: how much of the journals is kept once their rows are in the store, for `fengchao usage verify`.
+        sync_s: how often the disk is told to keep the journal.
+        takeover_s: how often this process looks for journals of processes that died.
     """
 
     capacity: int = Field(default=100_000, ge=1)
     batch: int = Field(default=500, ge=1)
     interval_s: float = Field(default=0.2, ge=0)
+    journal: bool = True
+    journal_bytes: int = Field(default=1024 * 1024 * 1024, ge=65536)
+    segment_bytes: int = Field(default=16 * 1024 * 1024, ge=4096)
+    kept_bytes: int = Field(default=256 * 1024 * 1024, ge=0)
+    sync_s: float = Field(default=1.0, gt=0)
+    takeover_s: float = Field(default=5.0, gt=0)
+
+
+class FetchSettings(Section):
+    """
+    `[fetch]`: pictures and films that callers name by their address.
+
+    Attributes:
+        enabled: False refuses addresses; data itself is still taken.
+        allow_hosts: hosts (`cdn.house`, or `cdn.house:9000`) that may be fetched from although they are not public, on any
+            port where none is named. All others must be public, on port 80 or 443.
+        timeout_s: for the whole of it, redirects included.
+        max_bytes: of what is fetched, and of a picture or film that comes as data.
+    """
+
+    enabled: bool = True
+    allow_hosts: tuple[str, ...] = ()
+    timeout_s: float = Field(default=20.0, gt=0)
+    max_bytes: int = Field(default=20 * 1024 * 1024, ge=1024)
 
 
 class JobSettings(Section):
@@ -222,6 +254,7 @@ class Settings(Section):
     routing: RoutingSettings = RoutingSettings()
     sensitive: SensitiveSettings = SensitiveSettings()
     ledger: LedgerSettings = LedgerSettings()
+    fetch: FetchSettings = FetchSettings()
     jobs: JobSettings = JobSettings()
     log: LogSettings = LogSettings()
     admin: AdminSettings = AdminSettings()

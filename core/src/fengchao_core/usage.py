@@ -11,7 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final, Literal
 
-from fengchao_core.types import Currency, Money, Price, Usage, UsageSource
+from fengchao_core.types import Currency, Money, Price, PriceTier, Usage, UsageSource
 from fengchao_core.types.shared import dataclass
 
 Outcome = Literal[
@@ -60,7 +60,7 @@ class UsageRecord:
         images: pictures drawn.
         searches: web searches that the vendor made for the answer.
         vectors: embeddings made.
-        price_version: the version of the price book that was used.
+        price_version: tells the price that was used from every other, also of the same day.
         disconnect: what became of the answer when the caller hung up.
     """
 
@@ -113,29 +113,48 @@ class UsageTotals:
     cost: Decimal
 
 
-def cost(usage: Usage, price: Price) -> Money:
+def cost(usage: Usage, price: Price, at: datetime | None = None) -> Money:
     """
     What a usage costs at a price.
 
-    Cached input is charged at its own price where there is one, at the input's price otherwise. The tier that holds is
-    the highest whose `above_tokens` the prompt exceeds; it prices the whole request.
+    Cached and newly cached input are charged at their own prices where there are any, at the input's otherwise. The last
+    tier whose bounds the request exceeds prices the whole of it.
+
+    Args:
+        at: when the request arrived, aware: off-peak hours hold then; None: they do not.
 
     Returns:
         An exact amount; nothing is rounded.
     """
-    rate_in, rate_out, rate_cached = price.input, price.output, price.cached_input
+    rates: Price | PriceTier = price
     for tier in price.tiers:
-        if usage.prompt_tokens > tier.above_tokens:
-            rate_in, rate_out, rate_cached = tier.input, tier.output, tier.cached_input
-    if rate_cached is None:
-        rate_cached = rate_in
-    cached = min(usage.cached_tokens, usage.prompt_tokens)
-    amount = (
-        rate_in * (usage.prompt_tokens - cached)
-        + rate_cached * cached
-        + rate_out * usage.completion_tokens
-    ) / _PER_1K
+        is_long = not tier.above_tokens or usage.prompt_tokens > tier.above_tokens
+        is_wordy = (
+            not tier.above_output_tokens or usage.completion_tokens > tier.above_output_tokens
+        )
+        if is_long and is_wordy:
+            rates = tier
+    plain = usage.prompt_tokens
+    amount = rates.output * usage.completion_tokens
+    if cached := min(usage.cached_tokens, plain):
+        plain -= cached
+        amount += (rates.input if rates.cached_input is None else rates.cached_input) * cached
+    if written := min(usage.cache_write_tokens, plain):
+        plain -= written
+        amount += (rates.input if rates.cache_write is None else rates.cache_write) * written
+    amount = (amount + rates.input * plain) / _PER_1K
+    if usage.images and price.per_image is not None:
+        amount += price.per_image * usage.images
+    if usage.searches and price.per_search is not None:
+        amount += price.per_search * usage.searches
+    if price.off_peak is not None and at is not None and price.off_peak.holds_at(at):
+        amount *= price.off_peak.factor
     return Money(amount, price.currency)
+
+
+def is_priced(usage: Usage, price: Price) -> bool:
+    """Whether a price says anything of what was used: one per token says nothing of pictures."""
+    return not usage.images or price.per_image is not None or usage.total_tokens > 0
 
 
 def group_of(row: UsageRecord, by: str) -> str:

@@ -36,7 +36,13 @@ class TestNewest(ProviderContract):
     spec = fengchao_anthropic.SPEC
     model = "claude-opus-5"
     secrets = (KEY,)
-    usage = Usage(prompt_tokens=15, completion_tokens=4, cached_tokens=4, reasoning_tokens=1)
+    usage = Usage(
+        prompt_tokens=15,
+        completion_tokens=4,
+        cached_tokens=4,
+        reasoning_tokens=1,
+        cache_write_tokens=2,
+    )
     errors = (
         *(
             ErrorCase(STATUSES[kind], error(kind), ERRORS[kind], kind)  # type: ignore[arg-type]  # the table holds classes

@@ -216,7 +216,7 @@ def test_usage_adds_the_cache() -> None:
         },
     }
     deltas = decode(begin, start(0, type="text", text="x"), end(0), finish, STOP)
-    assert Usage(24, 20, 11, 8) == deltas[-1].usage
+    assert Usage(24, 20, 11, 8, cache_write_tokens=7) == deltas[-1].usage
     assert {"cache_creation_input_tokens": 7} == deltas[-1].extra
     assert whole([], usage={"input_tokens": "many"})[-1].usage == Usage(0, 0)
     assert whole([])[-1].usage is None

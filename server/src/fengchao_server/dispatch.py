@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from itertools import count
 from time import perf_counter
@@ -31,6 +30,7 @@ from fengchao_core.errors import AuthenticationFailed, FengChaoError
 from fengchao_server.addresses import Address, client_address
 from fengchao_server.answers import Answer, ClientGoneError, EventStream, KeepAlives
 from fengchao_server.bodies import parse_object, read_body
+from fengchao_server.lines import RequestLine, line_of, say
 from fengchao_server.refusals import Incident, MethodNotAllowed
 
 if TYPE_CHECKING:
@@ -53,7 +53,6 @@ CLIENT_CLOSED: Final = 499
 
 _DISCOVERY_S: Final = 5.0
 _LOOK_EVERY_S: Final = 0.25
-_USABLE_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 
 
 class Call:
@@ -178,6 +177,7 @@ class Dispatcher:
         desk: knows who runs the gateway.
         routes: what is served.
         max_body_bytes: the largest body.
+        say: takes each request's line for the log.
 
     Attributes:
         under_way: requests that have entered and not left.
@@ -192,6 +192,7 @@ class Dispatcher:
         *,
         max_body_bytes: int,
         keep_alives: KeepAlives,
+        say: Callable[[RequestLine], None] = say,
     ) -> None:
         self.gateway = gateway
         self.keyring = keyring
@@ -199,6 +200,7 @@ class Dispatcher:
         self.routes = routes
         self.max_body_bytes = max_body_bytes
         self.keep_alives = keep_alives
+        self._say = say
         self.under_way = 0
         self._idle: asyncio.Event | None = None
         self._looked_at = float("-inf")
@@ -240,7 +242,7 @@ class Dispatcher:
                 self._idle.set()
             if call.stream is not None:
                 self.keep_alives.discard(call.stream)
-            _log(call, status, error, begun)
+            self._say(line_of(call, status, error, begun))
         return answer
 
     async def drain(self) -> None:
@@ -306,34 +308,3 @@ def _incident(error: Exception) -> Incident:
     incident = Incident(secrets.token_hex(8))
     log.error("server.incident", incident=incident.incident_id, exc_info=error)
     return incident
-
-
-def _log(call: Call, status: int, error: BaseException | None, begun: float) -> None:
-    facts: dict[str, Any] = {
-        "method": call.request.method,
-        "path": call.path[:100],
-        "status": status,
-        "ms": round((perf_counter() - begun) * 1000, 1),
-    }
-    if call.caller is not EMBEDDED:
-        facts["key"] = call.caller.key[:12]
-        facts["name"] = call.caller.name
-    if call.operator is not None:
-        facts["operator"] = call.operator.actor
-    if call.model:
-        facts["model"] = call.model[:100]
-    if error is not None:
-        facts["error"] = type(error).__name__
-    usage = call.usage
-    if (exchange := call.exchange) is not None:
-        usage = exchange.usage
-        facts["provider"] = exchange.provider
-    if usage is not None:
-        facts["prompt_tokens"] = usage.prompt_tokens
-        facts["completion_tokens"] = usage.completion_tokens
-    if (given := call.request.headers.get("X-Request-Id")) and _USABLE_ID.fullmatch(given):
-        facts["caller_id"] = given
-    if call.route is not None and call.route.quiet:
-        log.debug("request", **facts)
-    else:
-        log.info("request", **facts)

@@ -21,7 +21,7 @@ from fengchao_core import Settings
 from fengchao_core.errors import SetupError
 from fengchao_server.cli.terminal import complain
 from fengchao_server.listening import bind
-from fengchao_server.logging import configure_logging
+from fengchao_server.logging import LineWriter, configure_logging
 from fengchao_server.process import on_stop_signals, run, settle_memory
 from fengchao_server.serving import serving
 from fengchao_server.supervisor import READY
@@ -32,7 +32,7 @@ def main() -> int:
     settings = Settings.model_validate(orjson.loads(sys.stdin.buffer.readline()))
     writer = configure_logging(settings.log)
     try:
-        run(_serve(settings))
+        run(_serve(settings, writer))
     except SetupError as error:
         complain(error)
         return 1
@@ -41,12 +41,12 @@ def main() -> int:
     return 0
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, writer: LineWriter) -> None:
     stop, hurry = asyncio.Event(), asyncio.Event()
     on_stop_signals(stop, hurry)
     asyncio.get_running_loop().add_reader(sys.stdin.fileno(), stop.set)
     sockets = bind(settings.server.host, settings.server.port, shared=True)
-    async with serving(settings, sockets, hurry=hurry):
+    async with serving(settings, sockets, hurry=hurry, say=writer.request):
         asyncio.get_running_loop().call_soon(settle_memory)
         os.write(sys.stdout.fileno(), READY)
         await stop.wait()

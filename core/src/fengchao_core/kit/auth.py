@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from multidict import CIMultiDict
 from typing_extensions import override
 
 from fengchao_core.errors import SettingsError
@@ -63,6 +64,8 @@ class StaticAuth(Authoriser):
 
     def __init__(self, headers: Mapping[str, str] | None = None) -> None:
         self._headers = dict(headers or {})
+        # A provider sends the same headers again and again: merged, and in aiohttp's own type, only once.
+        self._merged: tuple[Mapping[str, str], CIMultiDict[str]] | None = None
         self._secrets = tuple(
             part for value in self._headers.values() for part in (value, value.rpartition(" ")[2])
         )
@@ -77,7 +80,10 @@ class StaticAuth(Authoriser):
     async def sign(
         self, method: str, url: URL, headers: Mapping[str, str], body: bytes | None
     ) -> tuple[URL, Mapping[str, str], str]:
-        return url, {**headers, **self._headers}, ""
+        merged = self._merged
+        if merged is None or merged[0] is not headers:
+            merged = self._merged = headers, CIMultiDict({**headers, **self._headers})
+        return url, merged[1], ""
 
     @override
     def secrets(self) -> Iterable[str]:

@@ -35,6 +35,7 @@ from fengchao_core.types.models import Capability as Capability
 from fengchao_core.types.models import Kind as Kind
 from fengchao_core.types.models import ModelCard as ModelCard
 from fengchao_core.types.models import Money as Money
+from fengchao_core.types.models import OffPeak as OffPeak
 from fengchao_core.types.models import Price as Price
 from fengchao_core.types.models import PriceTier as PriceTier
 from fengchao_core.types.shared import EMPTY as EMPTY

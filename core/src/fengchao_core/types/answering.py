@@ -13,10 +13,10 @@ from fengchao_core.types.shared import FinishReason, UsageSource, dataclass, emp
 @dataclass(frozen=True, slots=True)
 class Usage:
     """
-    Tokens used.
+    What was used: tokens, and what else a vendor charges for.
 
     Attributes:
-        prompt_tokens: all input tokens, cached ones included.
+        prompt_tokens: all input tokens, cached and newly cached ones included.
         completion_tokens: all output tokens, reasoning ones included.
         cached_tokens: input tokens the vendor took from its cache.
         reasoning_tokens: output tokens spent thinking.
@@ -24,6 +24,7 @@ class Usage:
         images: pictures drawn.
         searches: web searches made for the answer.
         vectors: embeddings made.
+        cache_write_tokens: input tokens the vendor put into its cache, where that has a price of its own.
     """
 
     prompt_tokens: int = 0
@@ -34,6 +35,7 @@ class Usage:
     images: int = 0
     searches: int = 0
     vectors: int = 0
+    cache_write_tokens: int = 0
 
     @property
     def total_tokens(self) -> int:

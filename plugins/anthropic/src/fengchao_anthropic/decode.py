@@ -289,13 +289,20 @@ class Decoder:
             return None
         # The vendor's input_tokens are those that have nothing to do with the cache.
         cached = _tokens(usage, "cache_read_input_tokens")
-        prompt = (
-            _tokens(usage, "input_tokens") + _tokens(usage, "cache_creation_input_tokens") + cached
-        )
+        written = _tokens(usage, "cache_creation_input_tokens")
+        prompt = _tokens(usage, "input_tokens") + written + cached
         completion = _tokens(usage, "output_tokens")
         details = usage.get("output_tokens_details")
         thinking = _tokens(details, "thinking_tokens") if isinstance(details, dict) else 0
-        return Usage(prompt, completion, cached, min(thinking, completion))
+        tools = usage.get("server_tool_use")
+        return Usage(
+            prompt,
+            completion,
+            cached,
+            min(thinking, completion),
+            cache_write_tokens=written,
+            searches=_tokens(tools, "web_search_requests") if isinstance(tools, dict) else 0,
+        )
 
     def _noted(self, deltas: list[Delta]) -> list[Delta]:
         if self._notes and deltas:

@@ -50,6 +50,8 @@ class MoonshotProvider(Provider):
     fetched, those that come with their data are uploaded, read and deleted again.
     """
 
+    takes_addresses = False
+
     def __init__(self, settings: MoonshotSettings, http: VendorHttp) -> None:
         self._settings = settings
         self._http = http

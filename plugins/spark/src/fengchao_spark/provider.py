@@ -49,6 +49,8 @@ class SparkProvider(Provider):
         context: what the gateway lends.
     """
 
+    takes_addresses = False
+
     def __init__(self, settings: SparkSettings, context: ProviderContext) -> None:
         self._settings = settings
         self._clock = context.clock

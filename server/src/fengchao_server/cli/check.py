@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from datetime import UTC, datetime
 from typing import Any
 
 from fengchao_core import Gateway, Settings
@@ -18,13 +19,15 @@ from fengchao_server.process import run as run_loop
 
 def run(args: Namespace) -> int:
     """Check. 1 where there are problems."""
-    problems, settings = _offline(args)
+    problems, settings, unpriced = _offline(args)
     tried: dict[str, str] = {}
     if args.online and settings is not None and not problems:
         tried = run_loop(_online(settings))
         problems += [f"provider {name!r}: {said}" for name, said in tried.items() if said != "ok"]
     if args.json:
-        answer_json({"ok": not problems, "problems": problems, "online": tried})
+        answer_json(
+            {"ok": not problems, "problems": problems, "online": tried, "unpriced": unpriced}
+        )
     elif problems:
         for problem in problems:
             answer(f"✗ {problem}")
@@ -35,20 +38,25 @@ def run(args: Namespace) -> int:
         answer("✓ 设置与插件没有问题 settings and plugins are fine")
         if settings is not None and not settings.providers:
             say("提示：没有配置任何厂商 no provider is configured; try fengchao serve --sandbox")
+        if unpriced:
+            say(
+                f"提示：{len(unpriced)} 个模型没有价格，其费用记为空 models without a price, whose cost is not known: "
+                f"{', '.join(unpriced)}"
+            )
     return 1 if problems else 0
 
 
-def _offline(args: Namespace) -> tuple[list[str], Settings | None]:
+def _offline(args: Namespace) -> tuple[list[str], Settings | None, list[str]]:
     try:
         settings = load_settings(args)
     except SetupError as error:
         # The plugins can be judged without the settings, and whoever mends one wants to know of the other.
-        return [*error.problems, *_plugin_problems()], None
+        return [*error.problems, *_plugin_problems()], None, []
     try:
-        run_loop(_open(settings))
+        unpriced = run_loop(_open(settings))
     except SetupError as error:
-        return list(error.problems), settings
-    return [], settings
+        return list(error.problems), settings, []
+    return [], settings, unpriced
 
 
 def _plugin_problems() -> tuple[str, ...]:
@@ -59,14 +67,21 @@ def _plugin_problems() -> tuple[str, ...]:
     return ()
 
 
-async def _open(settings: Settings) -> None:
-    async with open_unbooked(settings):
-        pass
+async def _open(settings: Settings) -> list[str]:
+    """Open everything once. Gives the models that cost something and have no price."""
+    today = datetime.now(UTC).date()
+    async with open_unbooked(settings) as gateway:
+        unpriced = [
+            card.id
+            for card in gateway.models()
+            if not card.is_local and card.price_on(today) is None
+        ]
     plugins = load_plugins(settings.plugins, kinds=())
     if plugins.manager.hook.fengchao_store(settings=settings) is None:
         # Nobody's database: opening it makes nothing, and says what is wrong with the address.
         async with open_store(settings):
             pass
+    return unpriced
 
 
 async def _online(settings: Settings) -> dict[str, str]:

@@ -70,6 +70,7 @@ def _facts(card: ModelCard) -> dict[str, Any]:
             "output": str(price.output),
             "currency": price.currency,
             "since": price.since.isoformat(),
+            "version": price.version,
             "confirmed": price.confirmed,
         },
     }
@@ -78,6 +79,6 @@ def _facts(card: ModelCard) -> dict[str, Any]:
 def _price(facts: dict[str, Any]) -> str:
     price = facts["price"]
     if price is None:
-        return "?"
+        return "无价 no price"
     doubt = "" if price["confirmed"] else " ?"
     return f"{price['input']} / {price['output']} {price['currency']}{doubt}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from fengchao_core import Settings
 from fengchao_core.errors import InvalidParameter, SetupError
 from fengchao_server.cli.banner import Banner, show
-from fengchao_server.logging import configure_logging
+from fengchao_server.logging import LineWriter, configure_logging
 from fengchao_server.process import on_stop_signals, settle_memory
 from fengchao_server.process import run as run_loop
 
@@ -29,7 +29,7 @@ def run(args: Namespace) -> int:
     settings = _settings(args)
     writer = configure_logging(settings.log)
     try:
-        run_loop(_serve(settings, sandbox=args.sandbox, as_json=args.json))
+        run_loop(_serve(settings, writer, sandbox=args.sandbox, as_json=args.json))
     finally:
         writer.flush()
     return 0
@@ -48,7 +48,7 @@ def _settings(args: Namespace) -> Settings:
     return settings.model_copy(update={"server": server})
 
 
-async def _serve(settings: Settings, *, sandbox: bool, as_json: bool) -> None:
+async def _serve(settings: Settings, writer: LineWriter, *, sandbox: bool, as_json: bool) -> None:
     stop, hurry = asyncio.Event(), asyncio.Event()
     on_stop_signals(stop, hurry)
     async with AsyncExitStack() as stack:
@@ -56,8 +56,12 @@ async def _serve(settings: Settings, *, sandbox: bool, as_json: bool) -> None:
             from fengchao_server.sandboxes import sandboxed
 
             settings = await stack.enter_async_context(sandboxed(settings))
-        running = _several if settings.server.workers > 1 else _one
-        banner = await stack.enter_async_context(running(settings, hurry, sandbox=sandbox))
+        running = (
+            _several(settings, hurry, sandbox=sandbox)
+            if settings.server.workers > 1
+            else _one(settings, hurry, writer, sandbox=sandbox)
+        )
+        banner = await stack.enter_async_context(running)
         show(banner, as_json=as_json)
         asyncio.get_running_loop().call_soon(settle_memory)
         await stop.wait()
@@ -68,14 +72,16 @@ async def _serve(settings: Settings, *, sandbox: bool, as_json: bool) -> None:
 
 
 @asynccontextmanager
-async def _one(settings: Settings, hurry: asyncio.Event, *, sandbox: bool) -> AsyncIterator[Banner]:
+async def _one(
+    settings: Settings, hurry: asyncio.Event, writer: LineWriter, *, sandbox: bool
+) -> AsyncIterator[Banner]:
     """The server in this process."""
     from fengchao_server.listening import bind, close
     from fengchao_server.serving import serving
 
     sockets = bind(settings.server.host, settings.server.port)
     try:
-        async with serving(settings, sockets, hurry=hurry) as served:
+        async with serving(settings, sockets, hurry=hurry, say=writer.request) as served:
             if not sandbox:
                 yield Banner(served.url, sandbox=False)
                 return

@@ -1,0 +1,12 @@
+"""
+Where usage goes, from before a vendor is asked until its row is in the store.
+
+    writer    takes reservations and rows from the pipeline, and brings rows to the store
+    journal   the file that stands before the store, so that a death of the process loses nothing
+    events    what stands in it
+    recovery  what other processes left in theirs
+"""
+
+from fengchao_core.ledger.writer import Ledger, StoreLedger
+
+__all__ = ["Ledger", "StoreLedger"]

@@ -1,0 +1,294 @@
+"""
+Where usage rows go between the end of a request and the store.
+
+A request never waits for a disk or a database: its row is written to the journal, which is memory until the system finds
+time, and handed over. One owned task takes what has gathered, in batches, one transaction each: under a steady load a
+few in a second, not one per request. While the store is away rows wait, in memory up to a capacity and beyond it in the
+journal alone; a row is kept once, whatever is repeated, because it carries its own id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Final, Protocol
+
+import structlog
+
+from fengchao_core.ledger import events
+from fengchao_core.ledger.events import START, Position
+from fengchao_core.ledger.journal import Journal
+from fengchao_core.ledger.recovery import CardOf, Left, rows_left, some, take_over
+from fengchao_core.reservation import Reservation
+from fengchao_core.settings import LedgerSettings
+from fengchao_core.store import UsageStore
+from fengchao_core.telemetry import Telemetry
+from fengchao_core.usage import UsageRecord
+
+log = structlog.get_logger()
+
+_FIRST_PAUSE_S: Final = 0.1
+_LONGEST_PAUSE_S: Final = 5.0
+_CLOSING_ATTEMPTS: Final = 5
+
+
+class Ledger(Protocol):
+    """
+    What the pipeline asks of a ledger: each request is reserved once and settled once.
+
+    Neither call waits or refuses.
+    """
+
+    @property
+    def is_journalled(self) -> bool:
+        """Whether a reservation is written down; where it is not, none need be made."""
+        ...
+
+    def reserve(self, reservation: Reservation) -> None:
+        """A vendor is about to be asked."""
+        ...
+
+    def settle(self, row: UsageRecord) -> None:
+        """The request ended; or, where the row is `retried`, one of its attempts."""
+        ...
+
+
+class StoreLedger:
+    """
+    A ledger over a usage store: `run()` is the owned task that writes, `close()` lets it end.
+
+    Args:
+        journal: what outlives this process; None where nothing does, or the store does not either. The ledger closes it.
+        card_of: the card of a model, for the rows of requests that died with their process.
+    """
+
+    def __init__(
+        self,
+        store: UsageStore,
+        settings: LedgerSettings,
+        telemetry: Telemetry,
+        journal: Journal | None = None,
+        card_of: CardOf = lambda _model: None,
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._telemetry = telemetry
+        self._journal = journal
+        self._card_of = card_of
+        self._waiting: deque[tuple[UsageRecord, Position | None]] = deque()
+        self._reserved: dict[str, bytes] = {}
+        self._spilled: Position | None = None  # rows behind it are in the journal alone
+        self._shipped = START
+        self._has_lost = False
+        self._wake = asyncio.Event()
+        self._closing = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def is_journalled(self) -> bool:
+        """Whether a reservation is written down."""
+        return self._journal is not None
+
+    def reserve(self, reservation: Reservation) -> None:
+        """Write down that a vendor is about to be asked."""
+        if self._journal is not None:
+            line = events.reserved(reservation)
+            if self._journal.append(line):
+                self._reserved[reservation.id] = line
+
+    def settle(self, row: UsageRecord) -> None:
+        """Take a row; it is written soon."""
+        journal, position = self._journal, None
+        is_full = len(self._waiting) >= self._settings.capacity
+        if journal is not None:
+            before = journal.position
+            if journal.append(events.settled(row)):
+                position = journal.position
+                if row.outcome != "retried":
+                    self._reserved.pop(row.id, None)
+                if is_full and self._spilled is None:
+                    self._spilled = before
+                if self._spilled is not None:
+                    self._rouse()
+                    return
+        if is_full:
+            self._waiting.popleft()
+            self._lose(1)
+            log.error("ledger.full", capacity=self._settings.capacity)
+        self._waiting.append((row, position))
+        self._rouse()
+
+    async def flush(self) -> None:
+        """Wait until every row taken so far is in the store."""
+        await self._idle.wait()
+
+    async def run(self) -> None:
+        """Write rows until `close()`; beside it, look after the journal, one's own and those of the dead."""
+        care = asyncio.create_task(self._care(), name="fengchao-journal")
+        try:
+            await self._ship_all()
+        finally:
+            self._closing.set()
+            await care
+            if self._journal is not None:
+                is_done = not (self._reserved or self._waiting or self._spilled)
+                self._journal.close(is_done=is_done, keep_bytes=self._settings.kept_bytes)
+
+    async def close(self) -> None:
+        """Let `run()` write what is left and end. Call once nothing settles any more."""
+        self._closing.set()
+        self._wake.set()
+
+    def _rouse(self) -> None:
+        if not self._wake.is_set():
+            self._idle.clear()
+            self._wake.set()
+
+    async def _ship_all(self) -> None:
+        while True:
+            await self._wake.wait()
+            if len(self._waiting) < self._settings.batch and not self._closing.is_set():
+                await self._gather()
+            is_written = True
+            if self._waiting:
+                is_written = await self._write()
+            elif self._spilled is not None:
+                is_written = await self._catch_up(self._spilled)
+            if not is_written:
+                self._idle.set()
+                return
+            if self._waiting or self._spilled is not None:
+                continue
+            self._wake.clear()
+            self._idle.set()
+            if self._closing.is_set():
+                return
+
+    async def _gather(self) -> None:
+        """Give other rows a moment to share the transaction."""
+        try:
+            async with asyncio.timeout(self._settings.interval_s):
+                await self._closing.wait()
+        except TimeoutError:
+            pass
+
+    async def _write(self) -> bool:
+        """Write one batch out of memory. False where it was given up."""
+        batch = list(islice(self._waiting, self._settings.batch))
+        if not await self._add([row for row, _ in batch]):
+            if self._journal is None:
+                self._lose(len(self._waiting))
+                self._waiting.clear()
+            return False
+        # Rows that were dropped for space meanwhile were the oldest, and so of this batch.
+        written = {row.id for row, _ in batch}
+        while self._waiting and self._waiting[0][0].id in written:
+            self._waiting.popleft()
+        self._mark(max((at for _, at in batch if at is not None), default=START))
+        return True
+
+    async def _catch_up(self, start: Position) -> bool:
+        """Write the rows that are in the journal alone. Rows that come from now on wait in memory again, behind them."""
+        if self._journal is None:
+            raise AssertionError("only a journal takes what memory does not")
+        until = self._journal.position
+        self._spilled = None
+        rows = rows_left(self._journal.folder, start, Left(), until=until)
+        while batch := await asyncio.to_thread(some, rows, self._settings.batch):
+            if not await self._add([row for row, _ in batch]):
+                self._spilled = start
+                return False
+            self._mark(batch[-1][1])
+        return True
+
+    async def _add(self, rows: Sequence[UsageRecord]) -> bool:
+        """Add rows to the store, however often that has to be tried; while closing, a few times only."""
+        pause, attempts = _FIRST_PAUSE_S, 0
+        while True:
+            try:
+                await self._store.add(rows)
+            except (
+                Exception
+            ) as error:  # a store of whatever make may fail in its own way; the rows stay
+                attempts += 1
+                log.warning(
+                    "ledger.store_away", waiting=len(self._waiting), error=type(error).__name__
+                )
+                if self._closing.is_set() and attempts >= _CLOSING_ATTEMPTS:
+                    if self._journal is not None:
+                        log.warning("ledger.left_in_journal", rows=len(self._waiting))
+                    return False
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE_S)
+            else:
+                if self._reserved:  # of those whose last line the journal could not take
+                    for row in rows:
+                        self._reserved.pop(row.id, None)
+                return True
+
+    def _mark(self, position: Position) -> None:
+        """Everything before the position is in the store."""
+        if self._journal is not None and position > self._shipped:
+            self._shipped = position
+            self._journal.append(events.shipped(position))
+
+    def _lose(self, rows: int) -> None:
+        self._telemetry.rows_dropped(rows)
+        log.error("ledger.rows_lost", rows=rows)
+
+    async def _care(self) -> None:
+        """Bring the journal to the disk at an interval, and home what the dead left."""
+        if (journal := self._journal) is None:
+            return
+        settings = self._settings
+        rounds = max(1, round(settings.takeover_s / settings.sync_s))
+        turn = 0
+        while not self._closing.is_set():
+            try:
+                await asyncio.to_thread(journal.sync)
+                if journal.size >= settings.segment_bytes:
+                    await self._rotate(journal)
+                if turn % rounds == 0:
+                    await take_over(
+                        journal.folder.parent,
+                        journal.folder,
+                        self._store,
+                        self._card_of,
+                        settings.kept_bytes,
+                    )
+            except Exception as error:  # the next round tries again
+                log.warning(
+                    "ledger.care_failed", error=type(error).__name__, reason=str(error)[:200]
+                )
+            turn += 1
+            try:
+                async with asyncio.timeout(settings.sync_s):
+                    await self._closing.wait()
+            except TimeoutError:
+                pass
+
+    async def _rotate(self, journal: Journal) -> None:
+        """Begin a new segment, and put away those that are through. What is still open is carried over."""
+        fd = await asyncio.to_thread(journal.open_next)
+        old = journal.switch(fd, self._reserved.values())
+        await asyncio.to_thread(journal.finish, old)
+        await asyncio.to_thread(journal.archive, self._shipped.segment, self._settings.kept_bytes)
+
+
+def open_journal(folder: Path, settings: LedgerSettings) -> Journal | None:
+    """
+    A journal in this folder; None, with a warning, where there can be none.
+
+    Without one rows wait in memory alone, and those that wait are lost with the process.
+    """
+    from fengchao_core.errors import SetupError
+
+    try:
+        return Journal(folder, most_bytes=settings.journal_bytes)
+    except (OSError, SetupError) as error:
+        log.warning("ledger.no_journal", reason=str(error))
+        return None

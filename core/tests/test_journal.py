@@ -1,0 +1,383 @@
+"""The journal: what a death of the process leaves, and how it comes to the store."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from fengchao_core import MemoryStore
+from fengchao_core.ledger import StoreLedger, events
+from fengchao_core.ledger.journal import Journal, others, segments
+from fengchao_core.ledger.recovery import Left, rows_left, take_over
+from fengchao_core.reservation import reserve_chat
+from fengchao_core.settings import LedgerSettings
+from fengchao_core.telemetry import Telemetry
+from fengchao_core.types import ChatParams, Message, ModelCard, Price
+from fengchao_core.usage import UsageRecord
+
+NOW = datetime(2026, 11, 21, 12, 30, 15, 123456, tzinfo=UTC)
+PRICE = Price(
+    input=Decimal(1), output=Decimal(2), currency="CNY", since=date(2024, 1, 1), source="a test"
+)
+CARD = ModelCard(id="m", owned_by="Test", prices=(PRICE,))
+PLENTY = 1 << 30
+
+
+def reservation(id_: str, model: str = "m"):
+    return reserve_chat(
+        id_,
+        CARD,
+        [Message("user", "好" * 1000)],
+        ChatParams(),
+        request_id=f"conversation of {id_}",
+        key="k",
+        group="g",
+        model=model,
+        streamed=True,
+        started_at=NOW,
+    )
+
+
+def row(id_: str, **changes) -> UsageRecord:
+    plain = UsageRecord(
+        id=id_,
+        request_id=f"conversation of {id_}",
+        key="k",
+        group="g",
+        model="m",
+        provider="p",
+        outcome="ok",
+        error="",
+        streamed=True,
+        attempts=2,
+        started_at=NOW,
+        duration_ms=1,
+        first_delta_ms=None,
+        prompt_tokens=700,
+        completion_tokens=1,
+        cached_tokens=0,
+        reasoning_tokens=0,
+        usage_source="vendor",
+        cost=Decimal("0.702000000001"),
+        currency="CNY",
+        price_since="2024-01-01",
+    )
+    return replace(plain, **changes)
+
+
+def die(journal: Journal) -> None:
+    """Let go of a journal as the kernel does when its process is killed: nothing is written, the lock is free."""
+    os.close(journal._fd)
+    os.close(journal._lock)
+
+
+@asynccontextmanager
+async def running(usage, journal, **changes):
+    ledger = StoreLedger(
+        usage, LedgerSettings(interval_s=0, **changes), Telemetry(), journal, {"m": CARD}.get
+    )
+    task = asyncio.create_task(ledger.run())
+    try:
+        yield ledger
+    finally:
+        await ledger.close()
+        await task
+
+
+class Away:
+    """A usage store that does not answer until it is told to."""
+
+    def __init__(self):
+        self.kept = MemoryStore().usage
+        self.is_away = True
+        self.tried = asyncio.Event()
+
+    async def add(self, rows):
+        self.tried.set()
+        if self.is_away:
+            raise OSError("locked")
+        await self.kept.add(rows)
+
+
+async def recover(root: Path, usage, own: Path | None = None) -> int:
+    return await take_over(root, own, usage, {"m": CARD}.get, PLENTY)
+
+
+async def outcomes(usage) -> dict[str, str]:
+    return {kept.id: kept.outcome for kept in await usage.rows(limit=100_000)}
+
+
+async def test_a_row_comes_back_as_written(tmp_path):
+    """A settled row is the same after a death, to the last decimal place and the microsecond."""
+    journal = Journal(tmp_path, most_bytes=PLENTY)
+    written = row("a", images=3, searches=2, disconnect="drained", price_version="v7")
+    assert journal.append(events.settled(written))
+    die(journal)
+    usage = MemoryStore().usage
+    assert 1 == await recover(tmp_path, usage)
+    assert (written,) == await usage.rows()
+
+
+async def test_a_started_request_is_visible_after_a_death(tmp_path):
+    """It is booked as unknown, with its prompt as estimated and at the price of its model."""
+    journal = Journal(tmp_path, most_bytes=PLENTY)
+    journal.append(events.reserved(reservation("a")))
+    die(journal)
+    usage = MemoryStore().usage
+    await recover(tmp_path, usage)
+    (kept,) = await usage.rows()
+    assert ("unknown", "estimate", 704, 0) == (
+        kept.outcome,
+        kept.usage_source,
+        kept.prompt_tokens,
+        kept.completion_tokens,
+    )
+    assert (Decimal("0.704"), "CNY", "2024-01-01") == (kept.cost, kept.currency, kept.price_since)
+    assert ("conversation of a", "k", "g", "m", NOW) == (
+        kept.request_id,
+        kept.key,
+        kept.group,
+        kept.model,
+        kept.started_at,
+    )
+
+
+async def test_a_torn_last_line_is_as_if_it_were_not_written(tmp_path):
+    """A row whose write was cut in the middle leaves its request unknown; nothing else is touched."""
+    journal = Journal(tmp_path, most_bytes=PLENTY)
+    journal.append(events.settled(row("whole")))
+    journal.append(events.reserved(reservation("torn")))
+    journal.append(events.settled(row("torn"))[:-20])
+    die(journal)
+    usage = MemoryStore().usage
+    await recover(tmp_path, usage)
+    assert {"whole": "ok", "torn": "unknown"} == await outcomes(usage)
+
+
+async def test_a_damaged_line_costs_only_itself(tmp_path):
+    """A line that a bad disk changed is passed over and reported; its neighbours are kept."""
+    journal = Journal(tmp_path, most_bytes=PLENTY)
+    for name in ("a", "b", "c"):
+        journal.append(events.settled(row(name)))
+    die(journal)
+    (_, path), *_ = segments(journal.folder)
+    path.write_bytes(path.read_bytes().replace(b'["S","b"', b'["S","x"'))
+    usage = MemoryStore().usage
+    with capture_logs() as logs:
+        await recover(tmp_path, usage)
+    assert {"a": "ok", "c": "ok"} == await outcomes(usage)
+    assert [1] == [entry["damaged"] for entry in logs if entry["event"] == "ledger.recovered"]
+
+
+async def test_the_journal_of_a_living_process_is_left_alone(tmp_path):
+    """Nobody takes over what its owner holds."""
+    journal = Journal(tmp_path, most_bytes=PLENTY)
+    journal.append(events.settled(row("a")))
+    assert 0 == await recover(tmp_path, MemoryStore().usage)
+    assert [journal.folder] == others(tmp_path, None)
+    die(journal)
+
+
+async def test_recovery_that_dies_is_done_again(tmp_path):
+    """A store that fails in the middle leaves the journal for the next try, which doubles nothing."""
+    journal = Journal(tmp_path, most_bytes=PLENTY)
+    for number in range(5):
+        journal.append(events.settled(row(str(number))))
+    die(journal)
+    usage = Away()
+    with pytest.raises(OSError, match="locked"):
+        await recover(tmp_path, usage)
+    await usage.kept.add([row("3")])
+    usage.is_away = False
+    await recover(tmp_path, usage)
+    assert dict.fromkeys("01234", "ok") == await outcomes(usage.kept)
+    assert [] == others(tmp_path, None)
+
+
+async def test_a_good_end_leaves_no_journal(tmp_path):
+    """When everything is in the store the folder goes, and its lines are kept to be recounted."""
+    usage = MemoryStore().usage
+    journal = Journal(tmp_path, most_bytes=PLENTY)
+    async with running(usage, journal) as ledger:
+        ledger.reserve(reservation("a"))
+        ledger.settle(row("a"))
+    assert {"a": "ok"} == await outcomes(usage)
+    assert [] == others(tmp_path, None)
+    assert 1 == len(list((tmp_path / "kept").iterdir()))
+
+
+async def test_a_stop_while_the_store_is_away_loses_nothing(tmp_path):
+    """What could not be written when the process ended is in the store after the next start."""
+    away = Away()
+    with capture_logs() as logs:
+        async with running(away, Journal(tmp_path, most_bytes=PLENTY)) as ledger:
+            ledger.settle(row("a"))
+    assert any("ledger.left_in_journal" == entry["event"] for entry in logs)
+    usage = MemoryStore().usage
+    async with running(usage, Journal(tmp_path, most_bytes=PLENTY)):
+        while not await usage.rows():  # the round that takes over is the ledger's own
+            await asyncio.sleep(0.01)
+    assert {"a": "ok"} == await outcomes(usage)
+
+
+async def test_rows_beyond_the_memory_wait_in_the_journal(tmp_path):
+    """While the store is away more rows come than memory takes; all are written once it is back."""
+    usage = Away()
+    async with running(usage, Journal(tmp_path, most_bytes=PLENTY), capacity=5, batch=4) as ledger:
+        for number in range(40):
+            ledger.settle(row(f"{number:02d}"))
+        await usage.tried.wait()
+        usage.is_away = False
+        await ledger.flush()
+        ledger.settle(row("last"))
+        await ledger.flush()
+    assert {f"{n:02d}" for n in range(40)} | {"last"} == set(await outcomes(usage.kept))
+    assert 41 == len(await usage.kept.rows())
+
+
+async def test_what_the_store_has_is_not_sent_again(tmp_path):
+    """After a death only the rows behind the last mark go to the store."""
+    journal = Journal(tmp_path, most_bytes=PLENTY)
+    journal.append(events.settled(row("a")))
+    journal.append(events.shipped(journal.position))
+    journal.append(events.settled(row("b")))
+    die(journal)
+    usage = MemoryStore().usage
+    assert 1 == await recover(tmp_path, usage)
+    assert {"b": "ok"} == await outcomes(usage)
+
+
+async def test_segments_follow_each_other(tmp_path):
+    """An open request is carried into the next segment; segments whose rows are in the store are put away."""
+    usage = MemoryStore().usage
+    journal = Journal(tmp_path, most_bytes=PLENTY)
+    ledger_settings = {"segment_bytes": 4096, "sync_s": 0.01, "kept_bytes": 10_000}
+    async with running(usage, journal, **ledger_settings) as ledger:
+        ledger.reserve(reservation("open"))
+        for number in range(60):
+            ledger.settle(row(str(number)))
+            await ledger.flush()
+        while journal.position.segment < 2 or len(segments(journal.folder)) > 1:
+            ledger.settle(row(f"more {os.urandom(4).hex()}"))
+            await asyncio.sleep(0.01)
+        left = Left()
+        list(rows_left(journal.folder, events.START, left))
+        assert ["open"] == list(left.reserved)
+    await recover(tmp_path, usage)
+    assert "unknown" == (await outcomes(usage))["open"]
+    assert 10_000 >= sum(path.stat().st_size for path in (tmp_path / "kept").iterdir())
+
+
+async def test_a_full_journal_serves_on(tmp_path):
+    """Beyond its share of the disk nothing more is written; rows wait in memory and reach the store."""
+    usage = Away()
+    with capture_logs() as logs:
+        async with running(usage, Journal(tmp_path, most_bytes=2000)) as ledger:
+            for number in range(50):
+                ledger.settle(row(str(number)))
+            usage.is_away = False
+            await ledger.flush()
+    assert 50 == len(await usage.kept.rows())
+    assert any("ledger.journal_fails" == entry["event"] for entry in logs)
+    assert 2500 > sum(path.stat().st_size for path in tmp_path.rglob("*.log"))
+
+
+async def test_what_callers_make_up_is_tamed(tmp_path):
+    """A model's name that is endless or no text, and counts beyond any database, are written all the same."""
+    journal = Journal(tmp_path, most_bytes=PLENTY)
+    journal.append(events.reserved(reservation("a", model="\ud800" + "长" * 100_000)))
+    journal.append(events.settled(row("b", model="x\n" * 10_000, prompt_tokens=10**30)))
+    die(journal)
+    usage = MemoryStore().usage
+    await recover(tmp_path, usage)
+    kept = {each.id: each for each in await usage.rows()}
+    assert ("?" + "长" * 199, 200) == (kept["a"].model, len(kept["b"].model))
+
+
+async def test_rows_of_another_version_are_read(tmp_path):
+    """A journal names its fields: what this version does not know is left out, what it adds has its default."""
+    names = [name for name in events.FIELDS if name != "disconnect"] + ["of_the_future"]
+    values = [getattr(row("a"), name, 1) for name in names]
+    read = events.row_of(
+        [str(v) if isinstance(v, datetime | Decimal) else v for v in values], names
+    )
+    assert row("a") == read
+
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(
+            ["reserve", "settle", "retry", "ship", "rotate", "crash", "tear", "recover"]
+        ),
+        st.integers(0, 7),
+    ),
+    max_size=40,
+)
+
+
+@given(steps=steps)
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+async def test_every_interleaving_books_each_request_once(steps):
+    """Whatever the order of reserving, settling, shipping, dying and recovering, each request has one row, and the right one."""
+    with tempfile.TemporaryDirectory() as folder:
+        await _interleave(Path(folder), steps)
+
+
+async def _interleave(root: Path, steps) -> None:
+    usage = MemoryStore().usage
+    journal = Journal(root, most_bytes=PLENTY)
+    lives, born = {}, 0  # of this process: slot -> (id, its line, attempts)
+    waiting, expected = [], {}
+    shipped = events.START
+    for step, slot in steps:
+        if step == "reserve" and slot not in lives:
+            born += 1
+            line = events.reserved(reservation(f"r{born}"))
+            assert journal.append(line)
+            lives[slot] = [f"r{born}", line, 0]
+        elif step == "retry" and slot in lives:
+            lives[slot][2] += 1
+            done = row(f"{lives[slot][0]}.{lives[slot][2]}", outcome="retried")
+            assert journal.append(events.settled(done))
+            waiting.append((done, journal.position))
+            expected[done.id] = "retried"
+        elif step == "settle" and slot in lives:
+            id_, _, _ = lives.pop(slot)
+            assert journal.append(events.settled(row(id_)))
+            waiting.append((row(id_), journal.position))
+            expected[id_] = "ok"
+        elif step == "ship":
+            batch, waiting = waiting[: slot + 1], waiting[slot + 1 :]
+            await usage.add([done for done, _ in batch])
+            if batch and slot % 2:  # it may die before it writes that down
+                shipped = batch[-1][1]
+                assert journal.append(events.shipped(shipped))
+        elif step == "rotate":
+            carried = [line for _, line, _ in lives.values()]
+            journal.finish(journal.switch(journal.open_next(), carried))
+            journal.archive(shipped.segment, PLENTY)
+        elif step in {"crash", "tear"}:
+            if step == "tear":
+                torn = events.settled(row("nobody"))
+                os.write(journal._fd, torn[: slot * 20])
+            die(journal)
+            expected.update({id_: "unknown" for id_, _, _ in lives.values()})
+            lives, waiting, shipped = {}, [], events.START
+            journal = Journal(root, most_bytes=PLENTY)
+        elif step == "recover":
+            await recover(root, usage, journal.folder)
+    die(journal)
+    expected.update({id_: "unknown" for id_, _, _ in lives.values()})
+    await recover(root, usage)
+    assert expected == await outcomes(usage)
