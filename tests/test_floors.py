@@ -32,6 +32,8 @@ FLOORS = [
         "cards",
         "fold",
         "deadlines",
+        "draining",
+        "counting",
         "telemetry",
         "meter",
         "exchange",

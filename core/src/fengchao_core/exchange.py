@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fengchao_core.caller import Caller
     from fengchao_core.catalog import Entry
     from fengchao_core.meter import Meter
+    from fengchao_core.provider import Provider
     from fengchao_core.reservation import Reservation
     from fengchao_core.retrieval import Passage
     from fengchao_core.retry import Retry
@@ -38,6 +39,7 @@ class Exchange:
         notes: what was adapted on the way, one sentence each.
         needs: what a model must be able to do to take this request; a fallback that cannot is not asked.
         reservation: what it is expected to use; None where nobody asks.
+        asked: the provider that was asked last.
     """
 
     request_id: str
@@ -55,6 +57,7 @@ class Exchange:
     started: bool = False
     needs: frozenset[Capability] = frozenset()
     reservation: Reservation | None = None
+    asked: Provider | None = None
 
     @property
     def card(self) -> ModelCard:

@@ -100,6 +100,7 @@ class Gateway:
             finally:
                 if gateway._jobs is not None:
                     await gateway._jobs.close()
+                await gateway._pipeline.close()
 
     @property
     def jobs(self) -> Jobs:

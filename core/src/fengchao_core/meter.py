@@ -25,7 +25,7 @@ from fengchao_core.types import (
     Money,
     Usage,
 )
-from fengchao_core.usage import Outcome, UsageRecord, cost, estimate_tokens, is_priced
+from fengchao_core.usage import Disconnect, Outcome, UsageRecord, cost, estimate_tokens, is_priced
 
 
 class Meter:
@@ -43,6 +43,7 @@ class Meter:
         "_asked",
         "_caller",
         "_clock",
+        "_disconnect",
         "_first_delta",
         "_id",
         "_model",
@@ -80,6 +81,7 @@ class Meter:
         self._started = clock.monotonic()
         self._first_delta: float | None = None
         self._pieces: list[str] = []
+        self._disconnect: Disconnect = ""
         self._asked: Sequence[Message] = ()
         self.attempts = 0
         self.card: ModelCard | None = None
@@ -127,9 +129,23 @@ class Meter:
         )
 
     def failed(self, error: BaseException) -> None:
-        """The attempt failed before its first delta. A vendor may charge for it all the same."""
+        """The attempt failed. A vendor may charge for it all the same, and says so."""
         if isinstance(error, ProviderError) and error.usage is not None:
             self.usage = error.usage
+
+    @property
+    def is_uncounted(self) -> bool:
+        """Whether an answer came, in part or whole, and nobody said what it used."""
+        return self.usage.source == "none" and self._first_delta is not None
+
+    @property
+    def answer(self) -> str:
+        """All that the vendor has said, seen by the caller or not."""
+        return "".join(self._pieces)
+
+    def caller_left(self) -> None:
+        """The caller hung up, and the vendor's answer is read to its end all the same."""
+        self._disconnect = "drained"
 
     def count(self, result: EmbeddingResult | ImageResult, texts: Sequence[str]) -> None:
         """
@@ -160,15 +176,20 @@ class Meter:
             error: what ended it; None for a good end.
         """
         self.is_settled = True
-        if self.usage.source == "none" and (self._first_delta is not None):
+        if self.is_uncounted:
             # The vendor answered but was cut off before it counted, or never counts.
             self.usage = Usage(
                 prompt_tokens=sum(estimate_tokens(message.text) + 4 for message in self._asked),
-                completion_tokens=estimate_tokens("".join(self._pieces)),
+                completion_tokens=estimate_tokens(self.answer),
                 source="estimate",
             )
+        outcome = _outcome(error)
+        if outcome == "cancelled":
+            self._disconnect = "cut" if self.attempts else ""
+        elif self._disconnect and error is None:
+            outcome = "cancelled"
         name = type(error).__name__ if error is not None else ""
-        return self._row(_outcome(error), name, request_id, self._id)
+        return self._row(outcome, name, request_id, self._id)
 
     def _row(self, outcome: Outcome, error: str, request_id: str, id_: str) -> UsageRecord:
         price = self.card.price_on(self._started_at.astimezone(UTC).date()) if self.card else None
@@ -206,6 +227,7 @@ class Meter:
             images=usage.images,
             searches=usage.searches,
             vectors=usage.vectors,
+            disconnect=self._disconnect,
         )
 
 

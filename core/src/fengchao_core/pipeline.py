@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, TypeVar
 from fengchao_core.caller import Caller
 from fengchao_core.catalog import Entry
 from fengchao_core.compose import compose
+from fengchao_core.counting import can_count, count_tokens
 from fengchao_core.deadlines import Deadline
+from fengchao_core.draining import Drains
 from fengchao_core.errors import (
     InvalidParameter,
     PermissionDenied,
@@ -73,6 +75,13 @@ class Pipeline:
         self._ledger = parts.ledger
         self._ids = IdSource()
         self._known: CleanTexts | None = None
+        self._drains = Drains()
+        self._drained = frozenset(
+            model
+            for model, changes in parts.settings.models.items()
+            if changes.on_disconnect == "drain"
+        )
+        self._counts: set[asyncio.Task[None]] = set()
 
     async def prepare(
         self, call: ChatCall, *, stream: bool, caller: Caller, retry: Retry | None
@@ -151,8 +160,20 @@ class Pipeline:
             self._settle("chat", meter, span, error, call.request_id or id_)
             raise
 
-    async def run(self, exchange: Exchange) -> AsyncGenerator[Sequence[Delta], None]:
+    def run(self, exchange: Exchange) -> AsyncGenerator[Sequence[Delta], None]:
         """As `Gateway.run`."""
+        batches = self._run(exchange)
+        if exchange.card.id in self._drained:
+            return self._drains.pass_on(batches, exchange.meter.caller_left)
+        return batches
+
+    async def close(self) -> None:
+        """Cut the answers that are read for callers who left, and book what is being counted."""
+        await self._drains.close()
+        if self._counts:
+            await asyncio.wait(self._counts)
+
+    async def _run(self, exchange: Exchange) -> AsyncGenerator[Sequence[Delta], None]:
         if exchange.started:
             raise InvalidParameter("this exchange was run already; prepare another")
         exchange.started = True
@@ -183,14 +204,20 @@ class Pipeline:
                 await source.aclose()
             if not meter.finished:
                 raise ProviderProtocolError("the provider's stream ended before its answer did")
+            if meter.is_uncounted:
+                await self._count(exchange)
         except BaseException as error:
             failure = error
+            meter.failed(error)
             _name(error, meter, exchange.model)
             raise
         finally:
             deadline.stop()
             if not meter.is_settled:
-                self._settle("chat", meter, exchange.span, failure, exchange.request_id)
+                if failure is not None and meter.is_uncounted:
+                    self._settle_counted(exchange, failure)
+                else:
+                    self._settle("chat", meter, exchange.span, failure, exchange.request_id)
 
     async def once(
         self,
@@ -364,6 +391,7 @@ class Pipeline:
             if deployment.card is not request.card:
                 request = replace(request, model=deployment.card.upstream_id, card=deployment.card)
             self._asking(exchange.meter, deployment, exchange.request_id, request.messages)
+            exchange.asked = deployment.provider
             source = deployment.provider.stream(request)
             try:
                 first = await deadline.pull(source, first=True)
@@ -402,6 +430,31 @@ class Pipeline:
         if meter.usage.source != "none":
             self._ledger.settle(meter.retried(request_id))
         meter.asking(deployment.provider_name, deployment.card, messages)
+
+    async def _count(self, exchange: Exchange) -> None:
+        """Ask the model's tokenizer what its vendor did not say."""
+        meter = exchange.meter
+        if exchange.asked is not None:
+            usage = await count_tokens(exchange.asked, exchange.request, meter.answer)
+            if usage is not None:
+                meter.usage = usage
+
+    def _settle_counted(self, exchange: Exchange, error: BaseException) -> None:
+        """Settle an answer that was broken off: whoever broke it off does not wait until it is counted."""
+        settle = partial(
+            self._settle, "chat", exchange.meter, exchange.span, error, exchange.request_id
+        )
+        if not can_count(exchange.asked):
+            settle()
+            return
+
+        async def count() -> None:
+            await self._count(exchange)
+            settle()
+
+        task = asyncio.create_task(count(), name="fengchao-count")
+        self._counts.add(task)
+        task.add_done_callback(self._counts.discard)
 
     def _settle(
         self, operation: str, meter: Meter, span: Span, error: BaseException | None, request_id: str

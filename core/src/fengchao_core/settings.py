@@ -233,6 +233,8 @@ class ModelSettings(Section):
     Attributes:
         fallbacks: models to ask when this one fails before its first delta.
         prices: replace the card's prices; the same fields as in a plugin's `models.toml`.
+        on_disconnect: what becomes of the vendor's answer when its caller hangs up: `cut` ends it, `drain` reads it to its
+            end, so that what it used is booked to the token.
     """
 
     fallbacks: tuple[str, ...] = ()
@@ -242,6 +244,7 @@ class ModelSettings(Section):
     max_output_tokens: int | None = Field(default=None, ge=1)
     capabilities: tuple[str, ...] | None = None
     prices: tuple[dict[str, Any], ...] | None = None
+    on_disconnect: Literal["cut", "drain"] = "cut"
 
 
 class Settings(Section):

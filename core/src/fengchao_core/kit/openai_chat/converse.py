@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 
-from fengchao_core.errors import ProviderUnavailable
+from fengchao_core.errors import ProviderError, ProviderUnavailable
 from fengchao_core.kit.http import VendorHttp
 from fengchao_core.kit.openai_chat.decode import Decoder
 from fengchao_core.kit.openai_chat.dialect import Dialect
@@ -34,34 +34,40 @@ async def converse(
     """
     body, notes = encode(request, dialect)
     decoder = Decoder(dialect, classify=http.classify, notes=notes)
-    async with http.post(path, body) as answer:
-        if not request.stream:
-            yield decoder.whole(await answer.read())
-            return
-        parser = SseParser()
-        is_first = True
-        try:
-            async for read in answer:
-                if is_first and (start := read.lstrip()):
-                    is_first = False
-                    if start.startswith(b"{"):  # no line of an event stream begins so
-                        yield decoder.whole(read + await answer.read())
+    try:
+        async with http.post(path, body) as answer:
+            if not request.stream:
+                yield decoder.whole(await answer.read())
+                return
+            parser = SseParser()
+            is_first = True
+            try:
+                async for read in answer:
+                    if is_first and (start := read.lstrip()):
+                        is_first = False
+                        if start.startswith(b"{"):  # no line of an event stream begins so
+                            yield decoder.whole(read + await answer.read())
+                            return
+                    deltas = decoder.decode(parser.feed(read))
+                    if deltas:
+                        yield deltas
+                    if decoder.failure is not None:
+                        raise decoder.failure
+                    if decoder.is_done:
+                        await answer.settle()
                         return
-                deltas = decoder.decode(parser.feed(read))
-                if deltas:
-                    yield deltas
-                if decoder.failure is not None:
-                    raise decoder.failure
-                if decoder.is_done:
-                    await answer.settle()
-                    return
-        except ProviderUnavailable:
-            if (
-                not decoder.is_complete
-            ):  # a connection that is cut after the last word has done no harm
-                raise
-        deltas = decoder.close(parser.close())
-        if deltas:
-            yield deltas
-        if decoder.failure is not None:
-            raise decoder.failure
+            except ProviderUnavailable:
+                if (
+                    not decoder.is_complete
+                ):  # a connection that is cut after the last word has done no harm
+                    raise
+            deltas = decoder.close(parser.close())
+            if deltas:
+                yield deltas
+            if decoder.failure is not None:
+                raise decoder.failure
+    except ProviderError as error:
+        error.usage = (
+            error.usage or decoder.usage
+        )  # an answer that is of no use may cost all the same
+        raise

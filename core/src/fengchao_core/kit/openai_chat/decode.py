@@ -20,7 +20,7 @@ from fengchao_core.kit.openai_chat.calls import CallTracker
 from fengchao_core.kit.openai_chat.dialect import CHAT_COMPLETIONS, Dialect
 from fengchao_core.kit.openai_chat.think import ThinkSplitter
 from fengchao_core.kit.openai_chat.usage import read_usage
-from fengchao_core.types import Delta, FinishReason, ToolCallFragment
+from fengchao_core.types import Delta, FinishReason, ToolCallFragment, Usage
 
 _MAX_CHOICES = 1024
 _NOTHING = object()
@@ -78,6 +78,11 @@ class Decoder:
                 raise
             self.failure = error
         return self._noted(deltas)
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the vendor has said so far that it charges; None where it said nothing."""
+        return read_usage(self._usage)
 
     @property
     def is_complete(self) -> bool:
