@@ -280,7 +280,7 @@ def help_of(*command: str) -> str:
 
 def commands(*prefix: str) -> list[tuple[str, ...]]:
     """List every command that does something, sub-commands included."""
-    inner = re.findall(r"^    ([a-z]+) ", help_of(*prefix), flags=re.MULTILINE)
+    inner = re.findall(r"^    ([a-z-]+)(?: |$)", help_of(*prefix), flags=re.MULTILINE)
     return [c for name in inner for c in commands(*prefix, name)] if inner else [prefix]
 
 
@@ -289,7 +289,7 @@ def test_every_command_and_option_is_documented():
     common = {"--config", "--debug", "--help"}
     assert common == set(keyed(rows("cli.md", "## 共同的选项")))
     documented = re.findall(
-        r"^## `fengchao ([a-z ]+)`$", (REFERENCE / "cli.md").read_text("utf-8"), flags=re.MULTILINE
+        r"^## `fengchao ([a-z -]+)`$", (REFERENCE / "cli.md").read_text("utf-8"), flags=re.MULTILINE
     )
     assert [" ".join(c) for c in commands()] == documented
     for command in commands():

@@ -16,6 +16,7 @@ import pytest
 from aiohttp import ClientSession
 
 from fengchao_core import Gateway, Settings
+from fengchao_core.clock import SystemClock
 from fengchao_core.provider import Provider, ProviderContext, ProviderSettings, ProviderSpec
 from fengchao_core.store import OperatorRecord, Role
 from fengchao_core.types import (
@@ -27,6 +28,7 @@ from fengchao_core.types import (
     Usage,
 )
 from fengchao_server.answers import KeepAlives
+from fengchao_server.auditing import auditor
 from fengchao_server.credentials import NewKey
 from fengchao_server.listening import bind
 from fengchao_server.serving import Served, serving
@@ -124,8 +126,9 @@ class Bench:
             await operators.add(
                 OperatorRecord(name=name, role=role, password_hash="-", created_at=now)
             )
+        by = auditor("test", SystemClock())
         label = f"test-{len(await operators.grants('token'))}"
-        token = await self.served.desk.make_token("test", name, label, role=role)
+        token = await self.served.desk.roster.make_token(by, name, label, role=role)
         return {"Authorization": f"Bearer {token}"}
 
     async def chat(self, **fields: Any) -> tuple[int, Any]:

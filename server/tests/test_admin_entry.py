@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from fengchao_core.clock import SystemClock
+from fengchao_server.auditing import auditor
+
+BY = auditor("test", SystemClock())
 PASSWORD = "correct horse battery"
 
 
@@ -16,7 +20,7 @@ async def answered(response):
 @pytest.fixture
 async def link(bench):
     """The token of a setup link."""
-    return await bench.served.desk.make_setup_link("test")
+    return await bench.served.desk.roster.make_setup_link(BY)
 
 
 @pytest.fixture

@@ -9,7 +9,9 @@ import hashlib
 import hmac
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import jwt
@@ -24,8 +26,10 @@ from fengchao_core.errors import (
     InvalidParameter,
     SetupError,
 )
+from fengchao_core.limits import KeyLimits
 from fengchao_core.store import KeyStore, MemoryStore
 from fengchao_core.testing import FakeClock
+from fengchao_server.auditing import auditor
 from fengchao_server.doorkeeper import REMEMBERED
 from fengchao_server.keyring import Keyring, NewKey, open_keyring
 from fengchao_server.vault import Vault
@@ -383,14 +387,120 @@ async def test_revoked_key_is_refused_at_once(keyring, key, signer):
 
 
 async def test_rotated_key_has_a_new_secret_only(keyring, key, signer):
-    """Rotating keeps the public half and the name; what the old secret signed is refused at once."""
+    """Rotating without grace keeps the public half and the name; what the old secret signed is refused at once."""
     token = signer.sign()
     keyring.authenticate(token)
-    fresh = await keyring.rotate(key.api_key)
+    fresh = await keyring.rotate(key.api_key, grace=timedelta())
     assert (key.api_key, "team") == (fresh.api_key, fresh.name)
     assert NOT_VALID == refusal(keyring, token)
     assert NOT_VALID == refusal(keyring, key.token)
     assert key.api_key == keyring.authenticate(fresh.token).key
+
+
+async def test_old_secret_works_until_its_grace_ends(keyring, key, signer, clock):
+    """In the time of grace both secrets work, in every form; then only the new one, remembered headers included."""
+    fresh = await keyring.rotate("team", grace=timedelta(minutes=10))
+    begun = clock.now()
+    old = [key.token, signer.sign(), keyring.issue_token(key.api_key, key.secret_key)]
+    new = [fresh.token, Signer(fresh, clock).sign()]
+    clock.advance(10 * MINUTE - 1)
+    assert {key.api_key} == {keyring.authenticate(header).key for header in old + new}
+    clock.advance(1)
+    for header in old:
+        assert "rotated" in refusal(keyring, header) or "expired" in refusal(keyring, header)
+    with pytest.raises(AuthenticationFailed, match="rotated"):
+        keyring.issue_token(key.api_key, key.secret_key)
+    assert {key.api_key} == {keyring.authenticate(header).key for header in new}
+    assert timedelta(minutes=10) == clock.now() - begun
+
+
+async def test_token_of_the_old_secret_ends_with_its_grace(keyring, key, clock):
+    """A token that was issued for the old secret does not outlive the time of grace."""
+    await keyring.rotate("team", grace=timedelta(minutes=10))
+    claims = jwt.decode(
+        keyring.issue_token(key.api_key, key.secret_key), options={"verify_signature": False}
+    )
+    assert (clock.now() + timedelta(minutes=10)).timestamp() == claims["exp"] / 1000
+
+
+async def test_only_the_last_secret_has_grace(keyring, key, clock):
+    """A second rotation ends the grace of the secret before the last; revoking and `end_grace` end that of the last."""
+    second = await keyring.rotate("team")
+    third = await keyring.rotate("team")
+    assert NOT_VALID == refusal(keyring, key.token)
+    assert "team" == keyring.authenticate(second.token).name
+    await keyring.end_grace("team")
+    assert NOT_VALID == refusal(keyring, second.token)
+    fourth = await keyring.rotate("team")
+    await keyring.revoke("team")
+    for gone in (third, fourth):
+        refusal(keyring, gone.token)
+
+
+@pytest.mark.parametrize("grace", [timedelta(seconds=-1), timedelta(days=91)])
+async def test_grace_has_bounds(keyring, key, grace):
+    """A time of grace that is negative or endless is refused, and the secret stays as it was."""
+    with pytest.raises(InvalidParameter) as caught:
+        await keyring.rotate("team", grace=grace)
+    assert "grace" == caught.value.param
+    assert "team" == keyring.authenticate(key.token).name
+
+
+async def test_changes_at_the_same_time_are_all_kept(store, keyring, key, clock, tmp_path):
+    """Two processes that change one key at once both succeed: neither change undoes the other."""
+    async with open_keyring(store.keys, tmp_path, clock=clock, env={}) as other:
+        await other.refresh()
+        fresh = await keyring.rotate("team")
+        await other.update("team", lambda terms: replace(terms, note="changed"))
+    await keyring.refresh()
+    assert "team" == keyring.authenticate(fresh.token).name
+    assert "changed" == keyring.records[0].note
+
+
+async def test_key_is_bound_to_its_networks(keyring, key):
+    """A key with addresses is refused from elsewhere and from nowhere; others may come from anywhere."""
+    assert not keyring.binds
+    bound = await keyring.create("bound", addresses=["10.0.0.0/8", "2001:db8::/32", "192.0.2.7"])
+    assert keyring.binds
+    for good in ("10.1.2.3", "2001:db8::5", "192.0.2.7"):
+        keyring.check_place(bound.api_key, ip_address(good))
+    for bad in ("11.0.0.1", "::1", "192.0.2.8", None):
+        with pytest.raises(AuthenticationFailed, match="may not be used from"):
+            keyring.check_place(bound.api_key, bad and ip_address(bad))
+        keyring.check_place(key.api_key, bad and ip_address(bad))
+
+
+async def test_caller_has_its_keys_limits(keyring):
+    """A caller comes with the group and the limits of its key, and with the new ones after a change."""
+    limits = KeyLimits(requests_per_minute=5)
+    key = await keyring.create("team", group="研发", limits=limits)
+    caller = keyring.authenticate(key.token)
+    assert ("研发", limits) == (caller.group, caller.limits)
+    await keyring.update("team", lambda terms: replace(terms, limits=None, group=""))
+    caller = keyring.authenticate(key.token)
+    assert ("", None) == (caller.group, caller.limits)
+
+
+async def test_every_change_is_written_down(store, keyring, clock):
+    """The audit log has who made, changed, rotated and revoked a key, what changed, and never a secret."""
+    by = auditor("cli:root", clock)
+    keys = [await keyring.create("team", models=["glm-4"], by=by)]
+    await keyring.update("team", lambda terms: replace(terms, models=("glm-3",)), by=by)
+    await keyring.update("team", lambda terms: terms, by=by)
+    keys.append(await keyring.rotate("team"))
+    await keyring.revoke("team", by=by)
+    log = await store.audit.page()
+    assert [
+        ("key.revoke", "cli:root"),
+        ("key.rotate", "gateway"),
+        ("key.update", "cli:root"),
+        ("key.create", "cli:root"),
+    ] == [(entry.action, entry.actor) for entry in log]
+    assert {keys[0].api_key} == {entry.target for entry in log}
+    assert {"name": "team", "models": ["glm-4"]} == log[2].before
+    assert {"name": "team", "models": ["glm-3"]} == log[2].after
+    for key in keys:
+        assert key.secret_key not in repr(log)
 
 
 async def test_changes_need_a_key_that_is_there(keyring, key):
@@ -430,6 +540,9 @@ async def test_name_is_free_after_revoking(keyring, key):
         ({"name": "a", "models": ["a\0b"]}, "models"),
         ({"name": "a", "expires_at": datetime(2020, 1, 1, tzinfo=UTC)}, "expires_at"),
         ({"name": "a", "expires_at": datetime(2099, 1, 1)}, "expires_at"),  # noqa: DTZ001
+        ({"name": "a", "addresses": ["10.0.0.1/8"]}, "addresses"),
+        ({"name": "a", "addresses": ["example.com"]}, "addresses"),
+        ({"name": "a", "group": "a\nb"}, "group"),
         ({"name": "a", "note": "x" * 1001}, "note"),
         ({"name": "a", "note": "\ud800"}, "note"),
     ],

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from fengchao_core.errors import InvalidParameter
+from fengchao_core.limits import Budget, KeyLimits
 from fengchao_core.store import MemoryStore, Store
 from fengchao_core.usage import total_up
 from fengchao_sql.store import open_store
@@ -58,6 +59,11 @@ async def test_key_comes_back_as_kept(any_store, make_key):
         expires_at=datetime(2027, 1, 1, 12, 30, 15, 123456, tzinfo=UTC),
         models=("glm-4", "文心一言", 'odd"[name'),
         note="第一行\n第二行",
+        addresses=("10.0.0.0/8", "::1/128"),
+        group="研发",
+        limits=KeyLimits(concurrent=3, budgets=(Budget(Decimal("1.50"), "CNY"),)),
+        previous_secret=b"\x00old\xff",
+        previous_until=datetime(2026, 11, 22, tzinfo=UTC),
     )
     await any_store.keys.add(key)
     assert (key,) == await any_store.keys.all()
@@ -197,9 +203,15 @@ async def test_revoked_key_stays_revoked(any_store, make_key):
     revoked = datetime(2026, 11, 21, tzinfo=UTC)
     await any_store.keys.add(key)
     await any_store.keys.replace(key.api_key, replace(key, revoked_at=revoked))
-    await any_store.keys.replace(key.api_key, replace(key, sealed_secret=b"rotated"))
+    revision = await any_store.keys.revision()
+    assert not await any_store.keys.replace(key.api_key, replace(key, sealed_secret=b"rotated"))
     (kept,) = await any_store.keys.all()
-    assert (revoked, b"rotated") == (kept.revoked_at, kept.sealed_secret)
+    assert (revoked, key.sealed_secret) == (kept.revoked_at, kept.sealed_secret)
+    assert revision == await any_store.keys.revision()
+    again = replace(kept, revoked_at=None, note="changed")
+    assert await any_store.keys.replace(key.api_key, again)
+    (kept,) = await any_store.keys.all()
+    assert (revoked, "changed") == (kept.revoked_at, kept.note)
 
 
 async def test_renaming_to_a_live_name_is_refused(any_store, make_key):

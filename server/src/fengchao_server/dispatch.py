@@ -29,6 +29,7 @@ from fengchao_core import EMBEDDED, Caller
 from fengchao_core.errors import AuthenticationFailed, FengChaoError
 from fengchao_server.addresses import Address, client_address
 from fengchao_server.answers import Answer, ClientGoneError, EventStream, KeepAlives
+from fengchao_server.auditing import Auditor, auditor
 from fengchao_server.bodies import parse_object, read_body
 from fengchao_server.lines import RequestLine, line_of, say
 from fengchao_server.refusals import Incident, MethodNotAllowed
@@ -36,7 +37,6 @@ from fengchao_server.refusals import Incident, MethodNotAllowed
 if TYPE_CHECKING:
     from fengchao_core.exchange import Exchange
     from fengchao_core.gateway import Gateway
-    from fengchao_core.store import AuditRecord
     from fengchao_core.types import ModelCard, Usage
     from fengchao_server.admin.desk import Desk
     from fengchao_server.admin.people import Operator
@@ -94,12 +94,15 @@ class Call:
 
     async def issue_token(self, api_key: str, secret_key: str) -> str:
         """A token of the key pair. Raises `AuthenticationFailed`."""
+        keyring = self._server.keyring
         try:
-            return self._server.keyring.issue_token(api_key, secret_key)
+            token = keyring.issue_token(api_key, secret_key)
         except AuthenticationFailed:
             if not await self._server.look_again():
                 raise
-            return self._server.keyring.issue_token(api_key, secret_key)
+            token = keyring.issue_token(api_key, secret_key)
+        keyring.check_place(api_key, self.address)
+        return token
 
     @property
     def desk(self) -> Desk:
@@ -123,26 +126,10 @@ class Call:
             raise AssertionError("the route lets anybody in")
         return self.operator
 
-    def entry(
-        self,
-        action: str,
-        target: str,
-        *,
-        before: dict[str, object] | None = None,
-        after: dict[str, object] | None = None,
-    ) -> AuditRecord:
-        """
-        A record for the audit log: that the operator does this now, from where it is.
-
-        Args:
-            action: as `key.rotate`.
-            target: to what, by its name.
-            before: what changes, as it was, in JSON's own types. Never a secret.
-            after: the same, as it will be.
-        """
-        return self.desk.entry(
-            self.who.actor, action, target, self.address, before=before, after=after
-        )
+    @property
+    def entry(self) -> Auditor:
+        """What makes audit records of the operator that is signed in: `call.entry("words.add", name, after={…})`."""
+        return auditor(self.who.actor, self.desk.clock, self.address)
 
     @property
     def routes(self) -> RouteTable:
@@ -283,6 +270,8 @@ class Dispatcher:
                 if not await self.look_again():
                     raise
                 call.caller = self.keyring.authenticate(given)
+            if self.keyring.binds:
+                self.keyring.check_place(call.caller.key, call.address)
         elif route.auth:
             changing = route.auth == "operator" and request.method not in ("GET", "HEAD")
             call.operator = await self.desk.admit(request, changing=changing)

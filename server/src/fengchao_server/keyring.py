@@ -8,20 +8,25 @@ within about a second by `watch()`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
 
 from fengchao_core.caller import Caller
 from fengchao_core.clock import Clock, SystemClock
-from fengchao_core.errors import InvalidParameter, SetupError
+from fengchao_core.errors import InvalidParameter, SetupError, StoreUnavailable
+from fengchao_core.limits import KeyLimits
 from fengchao_core.store import KeyRecord, KeyStore
+from fengchao_server.addresses import Address
+from fengchao_server.auditing import Auditor, auditor, changed
 from fengchao_server.credentials import NewKey, new_api_key, new_key, new_secret
 from fengchao_server.doorkeeper import Doorkeeper, Holder
+from fengchao_server.refusals import UnknownKey
+from fengchao_server.terms import KeyTerms, check_terms, facts, terms_of, with_terms
 from fengchao_server.vault import (
     MASTER_KEY_FILE,
     MASTER_KEY_VARIABLE,
@@ -36,8 +41,12 @@ log = structlog.get_logger()
 
 WATCH_EVERY_S = 1.0
 
-_LONGEST_NAME = 64
-_LONGEST_NOTE = 1000
+GRACE = timedelta(hours=24)
+"""How long the old secret works beside the new one after a rotation, where nobody says otherwise."""
+
+LONGEST_GRACE = timedelta(days=90)
+
+_TRIES = 8
 
 
 class Keyring:
@@ -55,6 +64,7 @@ class Keyring:
         self._records: tuple[KeyRecord, ...] = ()
         self._revision: int | None = None
         self._turn = asyncio.Lock()
+        self._gateway = auditor("gateway", self._clock)
 
     @property
     def records(self) -> tuple[KeyRecord, ...]:
@@ -122,90 +132,188 @@ class Keyring:
                     log.info("keyring.store_back")
                 is_away = False
 
+    @property
+    def binds(self) -> bool:
+        """Whether any key is bound to networks: `check_place` has something to look at."""
+        return self._doorkeeper.binds
+
+    def check_place(self, api_key: str, address: Address | None) -> None:
+        """Refuse a key that is used from where it may not be. Raises `AuthenticationFailed`."""
+        self._doorkeeper.check_place(api_key, address)
+
     async def create(
         self,
         name: str,
         *,
         models: Iterable[str] = (),
+        addresses: Iterable[str] = (),
+        group: str = "",
+        limits: KeyLimits | None = None,
         expires_at: datetime | None = None,
         note: str = "",
+        by: Auditor | None = None,
     ) -> NewKey:
         """
-        Make a key.
+        Make a key. The arguments are those of `KeyTerms`.
 
         Args:
-            name: who it is for; unique among live keys.
-            models: the models it may use, by the ids that are listed; none given: all.
-            expires_at: aware; when it stops working.
+            by: who does it, for the audit log; None: the gateway itself.
 
         Raises:
             InvalidParameter: an argument is wrong, or a live key has the name.
             SetupError: the master key here is not the one that the gateway's other keys are sealed under.
         """
         now = self._clock.now()
-        name = name.strip()
-        models = tuple(dict.fromkeys(model.strip() for model in models))
-        _check_new(name, models, expires_at, note, now)
+        asked = KeyTerms(
+            name=name,
+            models=tuple(models),
+            addresses=tuple(addresses),
+            group=group,
+            limits=limits,
+            expires_at=expires_at,
+            note=note,
+        )
+        terms = check_terms(asked, now)
         await self._check_master_key()
         api_key, secret = new_api_key(), new_secret()
-        await self._store.add(
-            KeyRecord(
-                api_key=api_key,
-                name=name,
-                sealed_secret=self._vault.seal(secret, owner=api_key),
-                created_at=now,
-                expires_at=expires_at,
-                models=models,
-                note=note,
-            )
-        )
+        sealed = self._vault.seal(secret, owner=api_key)
+        bare = KeyRecord(api_key=api_key, name="", sealed_secret=sealed, created_at=now)
+        record = with_terms(bare, terms)
+        _, after = changed(facts(bare), facts(record))
+        audit = (by or self._gateway)("key.create", api_key, after=after)
+        await self._store.add(record, audit=audit)
         await self.refresh()
-        return new_key(name, api_key, secret)
+        return new_key(record.name, api_key, secret)
 
-    async def rotate(self, which: str) -> NewKey:
+    async def update(
+        self, which: str, change: Callable[[KeyTerms], KeyTerms], *, by: Auditor | None = None
+    ) -> KeyRecord:
         """
-        Give a key a new secret. What the old one signed stops working.
+        Change the terms of a key.
 
         Args:
             which: the name of a live key, or an `api_key`.
+            change: takes the terms as they are, and gives them as they shall be. It may be called again, where another
+                process changes the key at the same time.
+            by: as for `create`.
+
+        Raises:
+            InvalidParameter: there is no such key, it is revoked, or a term is wrong.
+        """
+
+        def with_changed_terms(record: KeyRecord) -> KeyRecord:
+            _check_live(record)
+            was = terms_of(record)
+            return with_terms(record, check_terms(change(was), self._clock.now(), was=was))
+
+        return await self._change(which, with_changed_terms, "key.update", by)
+
+    async def rotate(
+        self, which: str, *, grace: timedelta = GRACE, by: Auditor | None = None
+    ) -> NewKey:
+        """
+        Give a key a new secret. The old one, and what it signed, works until the time of grace ends.
+
+        Args:
+            which: the name of a live key, or an `api_key`.
+            grace: 0: the old secret stops working at once. The secret before the old one does so in any case.
+            by: as for `create`.
+
+        Raises:
+            InvalidParameter: there is no such key, it is revoked, or the grace is negative or too long.
+            SetupError: as for `create`.
+        """
+        if not timedelta() <= grace <= LONGEST_GRACE:
+            raise InvalidParameter(
+                f"the time of grace must be 0 to {LONGEST_GRACE.days} days", param="grace"
+            )
+        await self._check_master_key()
+        secret = new_secret()
+
+        def with_new_secret(record: KeyRecord) -> KeyRecord:
+            _check_live(record)
+            return replace(
+                record,
+                sealed_secret=self._vault.seal(secret, owner=record.api_key),
+                previous_secret=record.sealed_secret if grace else None,
+                previous_until=self._clock.now() + grace if grace else None,
+            )
+
+        record = await self._change(which, with_new_secret, "key.rotate", by)
+        return new_key(record.name, record.api_key, secret)
+
+    async def end_grace(self, which: str, *, by: Auditor | None = None) -> KeyRecord:
+        """
+        End the time of grace of a key's old secret at once.
 
         Raises:
             InvalidParameter: there is no such key, or it is revoked.
-            SetupError: as for `create`.
         """
-        record = await self._find(which)
-        if record.revoked_at is not None:
-            raise InvalidParameter("the key is revoked; make a new one", param="name")
-        await self._check_master_key()
-        secret = new_secret()
-        sealed = self._vault.seal(secret, owner=record.api_key)
-        await self._store.replace(record.api_key, replace(record, sealed_secret=sealed))
-        await self.refresh()
-        return new_key(record.name, record.api_key, secret)
 
-    async def revoke(self, which: str) -> KeyRecord:
+        def without_old_secret(record: KeyRecord) -> KeyRecord:
+            _check_live(record)
+            return replace(record, previous_secret=None, previous_until=None)
+
+        return await self._change(which, without_old_secret, "key.end_grace", by)
+
+    async def revoke(self, which: str, *, by: Auditor | None = None) -> KeyRecord:
         """
         End a key for good; its name is free again.
 
         Args:
             which: the name of a live key, or an `api_key`.
+            by: as for `create`.
 
         Raises:
             InvalidParameter: there is no such key.
         """
-        record = await self._find(which)
-        if record.revoked_at is None:
-            record = replace(record, revoked_at=self._clock.now())
-            await self._store.replace(record.api_key, record)
-            await self.refresh()
-        return record
 
-    async def _find(self, which: str) -> KeyRecord:
+        def revoked(record: KeyRecord) -> KeyRecord:
+            if record.revoked_at is not None:
+                return record
+            return replace(
+                record, revoked_at=self._clock.now(), previous_secret=None, previous_until=None
+            )
+
+        return await self._change(which, revoked, "key.revoke", by)
+
+    async def find(self, which: str) -> KeyRecord:
+        """
+        A key as it is in the store now.
+
+        Args:
+            which: the name of a live key, or an `api_key`.
+
+        Raises:
+            UnknownKey: there is no such key.
+        """
         await self.refresh()
         for record in self._records:
             if record.api_key == which or (record.name == which and record.revoked_at is None):
                 return record
-        raise InvalidParameter(f"there is no live key named {which!r}", param="name")
+        raise UnknownKey(f"there is no live key named {which!r}", param="name")
+
+    async def _change(
+        self,
+        which: str,
+        make: Callable[[KeyRecord], KeyRecord],
+        action: str,
+        by: Auditor | None,
+    ) -> KeyRecord:
+        """Change a key as it is now; where somebody else was faster, as that one left it."""
+        for _ in range(_TRIES):
+            record = await self.find(which)
+            which = record.api_key  # it stays the one that was meant, whatever its name becomes
+            after = make(record)
+            if after == record:
+                return record
+            told = {"name": after.name}
+            was, now = changed(facts(record), facts(after))
+            audit = (by or self._gateway)(action, which, before=told | was, after=told | now)
+            if await self._store.replace(which, after, audit=audit):
+                await self.refresh()
+                return after
+        raise StoreUnavailable("the key is being changed by others again and again; try later")
 
     async def _check_master_key(self) -> None:
         """Refuse to seal under a key that was made by mistake, where the server has another."""
@@ -222,11 +330,12 @@ class Keyring:
         for record in records:
             try:
                 secret = self._secret(record)
+                previous = self._previous(record)
             except SealBroken:
                 shut.append(record.name)
                 continue
-            caller = Caller(record.api_key, record.name, record.models)
-            holders.append(Holder(record, caller, secret))
+            caller = Caller(record.api_key, record.name, record.models, record.limits, record.group)
+            holders.append(Holder(record, caller, secret, previous))
         if shut:
             log.error(
                 "keyring.sealed_shut",
@@ -241,6 +350,17 @@ class Keyring:
         if known is not None and known.record.sealed_secret == record.sealed_secret:
             return known.secret
         return self._vault.open(record.sealed_secret, owner=record.api_key).encode()
+
+    def _previous(self, record: KeyRecord) -> bytes:
+        if record.previous_secret is None:
+            return b""
+        known = self._doorkeeper.holder(record.api_key)
+        if known is not None and known.record.previous_secret == record.previous_secret:
+            return known.previous
+        try:
+            return self._vault.open(record.previous_secret, owner=record.api_key).encode()
+        except SealBroken:  # its own secret opens, and that is the one to use
+            return b""
 
 
 @asynccontextmanager
@@ -267,20 +387,6 @@ async def open_keyring(
     yield keyring
 
 
-def _check_new(
-    name: str, models: tuple[str, ...], expires_at: datetime | None, note: str, now: datetime
-) -> None:
-    if not name or len(name) > _LONGEST_NAME or not name.isprintable():
-        raise InvalidParameter(
-            f"a key needs a name of 1 to {_LONGEST_NAME} printable characters", param="name"
-        )
-    if any(not model or not model.isprintable() for model in models):
-        raise InvalidParameter("a model's name is blank or not printable", param="models")
-    if expires_at is not None and (expires_at.utcoffset() is None or expires_at <= now):
-        raise InvalidParameter(
-            "a key must expire in the future, at an instant with a time zone", param="expires_at"
-        )
-    if len(note) > _LONGEST_NOTE or not note.replace("\n", "").isprintable():
-        raise InvalidParameter(
-            f"a note has at most {_LONGEST_NOTE} printable characters", param="note"
-        )
+def _check_live(record: KeyRecord) -> None:
+    if record.revoked_at is not None:
+        raise InvalidParameter("the key is revoked; make a new one", param="name")

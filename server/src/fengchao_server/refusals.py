@@ -95,6 +95,12 @@ class Conflict(Worded):
     """What was to be made is there already, or what was to be changed was changed by somebody else meanwhile."""
 
 
+class UnknownKey(InvalidParameter):
+    """No key has this name or public half."""
+
+    msg = "没有这个密钥"
+
+
 class NoSuchThing(Worded):
     """The path is right, but what it names is not there."""
 

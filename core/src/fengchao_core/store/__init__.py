@@ -95,9 +95,9 @@ class MemoryStore:
     """A store that forgets when the process ends: for embedders who keep nothing, and for tests."""
 
     def __init__(self) -> None:
-        self._keys = MemoryKeys()
         self._usage = MemoryUsage()
         self._audit = MemoryAudit()
+        self._keys = MemoryKeys(self._audit)
         self._operators = MemoryOperators(self._audit)
         self._jobs = MemoryJobs(self._usage)
 

@@ -66,8 +66,14 @@ api_keys = Table(
     Column("revoked_at", BigInteger),
     Column("models", Text, nullable=False),  # a JSON list
     Column("note", Text, nullable=False),
+    Column("addresses", Text),  # a JSON list
+    Column("key_group", Text),
+    Column("limits", Text),  # a JSON object
+    Column("previous_secret", LargeBinary),
+    Column("previous_until", BigInteger),
+    Column("version", Integer),
 )
-"""Key pairs. `seq` keeps the order in which they were made."""
+"""Key pairs. `seq` keeps the order in which they were made. What most keys lack (from `addresses` on) is NULL then."""
 
 Index(
     "uq_api_keys_live_name",

@@ -8,10 +8,7 @@ and are refused in the same words, and both are slowed down: per name and addres
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 from dataclasses import replace
-from datetime import timedelta
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Final
 
@@ -20,8 +17,11 @@ import structlog
 from fengchao_core.clock import Clock, SystemClock
 from fengchao_core.store import AuditRecord, GrantKind, GrantRecord, OperatorRecord, Pace, Role
 from fengchao_server.admin.cookies import is_own_page, read_cookie
+from fengchao_server.admin.grants import TOKEN_PREFIX, digest, is_live, new_grant
 from fengchao_server.admin.passwords import Passwords, check_new
-from fengchao_server.admin.people import Operator
+from fengchao_server.admin.people import Operator, check_name, is_name
+from fengchao_server.admin.roster import Roster
+from fengchao_server.auditing import auditor
 from fengchao_server.refusals import Forbidden, Invalid, SignInRefused, TooManyAttempts
 
 if TYPE_CHECKING:
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from fengchao_server.addresses import Address
 
 log = structlog.get_logger()
-
-TOKEN_PREFIX: Final = "fca-"  # noqa: S105  # how a token begins
-LONGEST_NAME: Final = 64
 
 _PER_NAME_AND_ADDRESS: Final = Pace(free=5, longest_s=900)
 _PER_ADDRESS: Final = Pace(free=30, longest_s=900)
@@ -49,14 +46,19 @@ class Desk:
     Args:
         store: where operators are kept.
         settings: how long they stay signed in, and which proxies are believed.
+
+    Attributes:
+        roster: makes and removes those who may sign in.
+        trusted: the proxies that are believed.
     """
 
     def __init__(self, store: Store, settings: Settings, *, clock: Clock | None = None) -> None:
         self.trusted = settings.server.trusted_proxies
         self._store = store
         self._settings = settings.admin
-        self._clock = clock or SystemClock()
+        self.clock = clock or SystemClock()
         self._passwords = Passwords()
+        self.roster = Roster(store, settings, clock=self.clock)
 
     @property
     def session_s(self) -> float:
@@ -109,7 +111,7 @@ class Desk:
             (counted[1], _PER_NAME),
         ):
             await self.pace(subject, pace)
-        record = await self._store.operators.find(name)
+        record = await self._store.operators.find(name) if is_name(name) else None
         hashed = None if record is None else record.password_hash
         if not await self._passwords.check(hashed, password) or record is None:
             log.warning("admin.sign_in_refused", address=str(address))
@@ -117,19 +119,19 @@ class Desk:
                 "the name and the password do not belong together", msg="用户名或口令不对"
             )
         for subject in counted:
-            await self._store.operators.forgive(_digest(subject))
+            await self._store.operators.forgive(digest(subject))
         return await self.open_session(record, address)
 
     async def open_session(
         self, record: OperatorRecord, address: Address | None
     ) -> tuple[Operator, str]:
         """A new session of an operator that has proved who it is."""
-        token, grant = self._new_grant(
-            "session", record.name, record.role, self._settings.session_s
+        token, grant = new_grant(
+            "session", record.name, record.role, self.clock.now(), self._settings.session_s
         )
         operator = Operator(record.name, record.role, grant)
         await self._store.operators.grant(
-            grant, audit=self.entry(operator.actor, "session.begin", record.name, address)
+            grant, audit=self._entry(operator.actor, "session.begin", record.name, address)
         )
         return operator, token
 
@@ -137,7 +139,7 @@ class Desk:
         """End the session, or the token, that an operator came with."""
         await self._store.operators.take(
             operator.grant.digest,
-            audit=self.entry(operator.actor, f"{operator.grant.kind}.end", operator.name, address),
+            audit=self._entry(operator.actor, f"{operator.grant.kind}.end", operator.name, address),
         )
 
     async def change_password(
@@ -156,27 +158,7 @@ class Desk:
         if record is None or not await self._passwords.check(record.password_hash, old):
             raise SignInRefused("the old password is wrong", msg="原口令不对")
         await self._set_password(record, new, operator.actor, address, keep=operator.grant.digest)
-        await self._store.operators.forgive(_digest(f"password {operator.name}"))
-
-    async def make_setup_link(self, actor: str, *, name: str = "", role: Role = "operator") -> str:
-        """
-        A token with which a password can be set, once.
-
-        Args:
-            name: whose password; empty: a new operator chooses its name.
-            role: of the new operator.
-
-        Raises:
-            Invalid: there is no operator of this name.
-        """
-        if name and await self._store.operators.find(name) is None:
-            raise Invalid(
-                f"there is no operator named {name!r}", msg="没有这个管理员", param="name"
-            )
-        token, grant = self._new_grant("setup", name, role, self._settings.setup_link_s)
-        entry = self.entry(actor, "setup_link.make", name, None, after={"role": role})
-        await self._store.operators.grant(grant, audit=entry)
-        return token
+        await self._store.operators.forgive(digest(f"password {operator.name}"))
 
     async def set_up(
         self, token: str, name: str, password: str, address: Address | None
@@ -191,7 +173,7 @@ class Desk:
         """
         await self.pace(f"setup {place_of(address)}", _PER_ADDRESS)
         operators = self._store.operators
-        grant = await operators.granted(_digest(token))
+        grant = await operators.granted(digest(token))
         self._check_setup(grant)
         name = check_name(name)
         known = await operators.find(name)
@@ -203,12 +185,12 @@ class Desk:
             raise Invalid(f"an operator named {name!r} exists", msg="已有这个名字", param="name")
         check_new(password, name)
         hashed = await self._passwords.hash(password)
-        grant = self._check_setup(await operators.take(_digest(token)))
+        grant = self._check_setup(await operators.take(digest(token)))
         if known is None:
             known = OperatorRecord(
-                name=name, role=grant.role, password_hash=hashed, created_at=self._clock.now()
+                name=name, role=grant.role, password_hash=hashed, created_at=self.clock.now()
             )
-            entry = self.entry(
+            entry = self._entry(
                 "setup", "operator.create", name, address, after={"role": grant.role}
             )
             await operators.add(known, audit=entry)
@@ -216,80 +198,28 @@ class Desk:
             await self._replace_password(known, hashed, "setup", address)
         return await self.open_session(known, address)
 
-    async def make_token(
-        self,
-        actor: str,
-        operator: str,
-        label: str,
-        *,
-        role: Role = "operator",
-        lifetime_s: float | None = None,
-        address: Address | None = None,
-    ) -> str:
-        """
-        A token for scripts, to be sent as `Authorization: Bearer`. It may do what its operator may, and no more.
-
-        Args:
-            label: its name, unique for the operator.
-            role: `viewer` makes one that only reads.
-            lifetime_s: None: until it is ended.
-
-        Raises:
-            Invalid: there is no such operator, or the label is taken or none.
-        """
-        label = check_name(label, param="label")
-        if await self._store.operators.find(operator) is None:
-            raise Invalid(
-                f"there is no operator named {operator!r}", msg="没有这个管理员", param="name"
-            )
-        for grant in await self._store.operators.grants("token"):
-            if (grant.operator, grant.label) == (operator, label) and self._is_live(grant):
-                raise Invalid(
-                    f"a token named {label!r} exists", msg="已有这个名字的 token", param="label"
-                )
-        token, grant = self._new_grant("token", operator, role, lifetime_s, label=label)
-        entry = self.entry(
-            actor, "token.create", f"{operator}/{label}", address, after={"role": role}
-        )
-        await self._store.operators.grant(grant, audit=entry)
-        return token
-
-    async def has_operators(self) -> bool:
-        """Whether anybody can sign in."""
-        return bool(await self._store.operators.all())
-
     async def pace(self, subject: str, pace: Pace) -> None:
         """Count an attempt. Raises `TooManyAttempts` where it comes too soon."""
-        wait = await self._store.operators.attempt(_digest(subject), pace, self._clock.now())
+        wait = await self._store.operators.attempt(digest(subject), pace, self.clock.now())
         if wait:
             log.warning("admin.too_many_attempts", wait_s=round(wait, 1))
             raise TooManyAttempts(wait)
 
-    def entry(
+    def _entry(
         self,
         actor: str,
         action: str,
         target: str,
         address: Address | None,
         *,
-        before: dict[str, object] | None = None,
         after: dict[str, object] | None = None,
     ) -> AuditRecord:
-        """A record for the audit log, of now."""
-        return AuditRecord(
-            at=self._clock.now(),
-            actor=actor,
-            action=action,
-            target=target,
-            address="" if address is None else str(address),
-            before=before or {},
-            after=after or {},
-        )
+        return auditor(actor, self.clock, address)(action, target, after=after)
 
     async def _known(self, token: str, kind: GrantKind) -> Operator:
         """Whom a token lets in. Its digest is looked for, so that nothing can be learnt from how long that takes."""
-        grant = await self._store.operators.granted(_digest(token)) if token else None
-        if grant is not None and grant.kind == kind and self._is_live(grant):
+        grant = await self._store.operators.granted(digest(token)) if token else None
+        if grant is not None and grant.kind == kind and is_live(grant, self.clock.now()):
             record = await self._store.operators.find(grant.operator)
             if record is not None:
                 role: Role = record.role if grant.role == "operator" else "viewer"
@@ -323,59 +253,17 @@ class Desk:
     ) -> None:
         await self._store.operators.replace(
             replace(record, password_hash=hashed),
-            audit=self.entry(actor, "operator.password", record.name, address),
+            audit=self._entry(actor, "operator.password", record.name, address),
         )
         await self._store.operators.end(record.name, "session", keep=keep)
 
     def _check_setup(self, grant: GrantRecord | None) -> GrantRecord:
-        if grant is None or grant.kind != "setup" or not self._is_live(grant):
+        if grant is None or grant.kind != "setup" or not is_live(grant, self.clock.now()):
             raise SignInRefused(
                 "the link was used, expired or never given out; make another with: fengchao admin setup-link",
                 msg="链接已用过、已过期或不存在；请用 fengchao admin setup-link 重新生成",
             )
         return grant
-
-    def _is_live(self, grant: GrantRecord) -> bool:
-        return grant.expires_at is None or grant.expires_at > self._clock.now()
-
-    def _new_grant(
-        self,
-        kind: GrantKind,
-        operator: str,
-        role: Role,
-        lifetime_s: float | None,
-        *,
-        label: str = "",
-    ) -> tuple[str, GrantRecord]:
-        now = self._clock.now()
-        prefix = TOKEN_PREFIX if kind == "token" else ""
-        token = prefix + secrets.token_urlsafe(32)
-        return token, GrantRecord(
-            digest=_digest(token),
-            kind=kind,
-            operator=operator,
-            role=role,
-            label=label,
-            created_at=now,
-            expires_at=None if lifetime_s is None else now + timedelta(seconds=lifetime_s),
-        )
-
-
-def check_name(name: str, *, param: str = "name") -> str:
-    """
-    The name of an operator or a token, trimmed.
-
-    Raises:
-        Invalid: it is empty, long, or holds something that would look like another name in a list or a log.
-    """
-    name = name.strip()
-    if not 1 <= len(name) <= LONGEST_NAME or not all(ch.isalnum() or ch in "._-@" for ch in name):
-        raise Invalid(
-            f"a name has 1 to {LONGEST_NAME} letters, digits and . _ - @",
-            msg=f"名字应为 1 到 {LONGEST_NAME} 个字母、数字或 . _ - @",
-            param=param,
-        )
-    return name
 
 
 def place_of(address: Address | None) -> str:
@@ -383,7 +271,3 @@ def place_of(address: Address | None) -> str:
     if address is None or address.version == 4:
         return str(address)
     return str(ip_network((address, 64), strict=False))
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()

@@ -67,16 +67,20 @@ def query(call: Call, names: Iterable[str]) -> dict[str, str]:
     known = frozenset(names)
     found: dict[str, str] = {}
     for name, value in call.request.rel_url.query.items():
-        if name not in known or name in found or len(value) > _LONGEST_QUERY:
+        if name not in known or name in found or not _is_plain(value):
             raise Invalid(
                 f"the query takes {', '.join(sorted(known)) or 'nothing'}, each once and at most "
-                f"{_LONGEST_QUERY} characters long",
+                f"{_LONGEST_QUERY} printable characters long",
                 msg="查询参数有误",
                 param=name[:_LONGEST_QUERY],
             )
         if value:
             found[name] = value
     return found
+
+
+def _is_plain(value: str) -> bool:
+    return len(value) <= _LONGEST_QUERY and value.isprintable()
 
 
 def count(text: str | None, name: str, *, default: int, most: int) -> int:

@@ -58,6 +58,7 @@ TABLE: Final[dict[type[BaseException], Wording]] = {
     e.SetupError: Wording(503, "not_set_up", "网关的配置有问题"),
     r.Forbidden: Wording(403, "forbidden", "没有权限"),
     r.Conflict: Wording(409, "conflict", "与现状冲突，请刷新后再试"),
+    r.UnknownKey: Wording(404, "no_such_key", "没有这个密钥"),
     r.NoSuchThing: Wording(404, "no_such_thing", "没有这一项"),
     r.TooManyAttempts: Wording(429, "too_many_attempts", "尝试过于频繁，请稍后再试"),
     r.NotFound: Wording(404, "not_found", "接口不存在，可用接口见 /docs"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fengchao_server.cli.terminal import answer_json, say
@@ -21,12 +21,14 @@ class Banner:
     Attributes:
         key: ready to use, where one was made.
         models: that can be chatted with, where they are known.
+        setup: token of the link with which the first operator sets its password; empty where there is one.
     """
 
     url: str
     sandbox: bool
     key: NewKey | None = None
     models: tuple[str, ...] = ()
+    setup: str = field(default="", repr=False)
 
 
 def show(banner: Banner, *, as_json: bool) -> None:
@@ -47,10 +49,16 @@ def show(banner: Banner, *, as_json: bool) -> None:
                     "secret_key": key.secret_key,
                     "token": key.token,
                 },
+                "setup": setup_url(banner.url, banner.setup) if banner.setup else None,
             }
         )
     else:
         say(_text(banner, colour=sys.stderr.isatty() and "NO_COLOR" not in os.environ))
+
+
+def setup_url(url: str, token: str) -> str:
+    """Where a password is set. What stands behind the `#` stays in the browser: no log and no proxy sees it."""
+    return f"{url}/admin/setup#{token}"
 
 
 def curl_line(url: str, token: str, model: str) -> str:
@@ -88,7 +96,14 @@ def _text(banner: Banner, *, colour: bool) -> str:
         f"{bold}蜂巢 fengchao{plain} 已启动 is running",
         f"  首页 console   {banner.url}/",
         f"  文档 docs      {banner.url}/docs",
+        f"  管理 admin     {banner.url}/admin/",
     ]
+    if banner.setup:
+        lines += [
+            f"  {bold}设置 setup     {setup_url(banner.url, banner.setup)}{plain}",
+            f"                 {dim}还没有管理员：打开这个一次性链接设置用户名和口令。{plain}",
+            f"                 {dim}No operator yet: open this link, once, to set a name and password.{plain}",
+        ]
     if key is None:
         lines += [
             f"  密钥 key       {dim}fengchao keys create --name my-app{plain}",

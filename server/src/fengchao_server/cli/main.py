@@ -17,6 +17,7 @@ from typing import Final
 
 from typing_extensions import override
 
+from fengchao_server.cli.arguments import admin_action, at_most, key_action
 from fengchao_server.cli.terminal import answer, complain
 
 _OK: Final = 0
@@ -109,25 +110,47 @@ def _parser() -> argparse.ArgumentParser:
     for name, text in (
         ("create", "生成密钥 make a key"),
         ("list", "列出密钥 list keys"),
+        ("show", "查看密钥 show a key"),
+        ("update", "修改密钥 change a key"),
         ("rotate", "更换密钥的 secret replace a key's secret"),
         ("revoke", "吊销密钥 revoke a key"),
     ):
-        action = actions.add_parser(
-            name, help=text, description=text, parents=[common, listing], allow_abbrev=False
+        key_action(
+            actions.add_parser(
+                name,
+                help=text,
+                description=text,
+                parents=[common, listing],
+                allow_abbrev=False,
+            ),
+            name,
         )
-        if name != "list":
-            action.add_argument("--name", metavar="N", required=True, help="给谁用 who it is for")
-        if name == "create":
-            action.add_argument(
-                "--model", metavar="M", action="append", default=[], dest="models",
-                help="只允许这些模型，可重复 a model it may use; repeatable; all if absent",
-            )  # fmt: skip
-            action.add_argument(
-                "--expires",
-                metavar="DATE",
-                help="到期日（UTC） the day it stops working, as 2027-01-31",
-            )
-            action.add_argument("--note", metavar="TEXT", default="", help="备注 note")
+
+    admin = add("admin", "admin", "管理员 operators")
+    actions = admin.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for name, text in (
+        ("setup-link", "生成设置口令的一次性链接 make a link that sets a password, once"),
+        ("list", "列出管理员与管理 token list operators and their tokens"),
+        ("remove", "删除管理员，其会话与 token 一并失效 remove an operator"),
+        ("token", "生成管理 token，给脚本用 make a token for scripts"),
+        ("end-token", "收回管理 token end a token"),
+    ):
+        admin_action(
+            actions.add_parser(
+                name,
+                help=text,
+                description=text,
+                parents=[common, listing],
+                allow_abbrev=False,
+            ),
+            name,
+        )
+
+    audit = add("audit", "audit", "审计日志，新的在前 the audit log, newest first", listing)
+    audit.add_argument("--limit", metavar="N", type=at_most, default=50, help="最多几条 at most")
+    audit.add_argument("--actor", metavar="WHO", help="只看这个人做的 by this one only")
+    audit.add_argument("--action", metavar="WHAT", help="只看这种操作 of this kind only")
+    audit.add_argument("--target", metavar="ID", help="只看对它做的 to this one only")
 
     usage = add("usage", "usage", "用量与费用 usage and cost", listing)
     usage.add_argument(

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 from fengchao_core import Settings
 from fengchao_core.errors import InvalidParameter, SetupError
+from fengchao_server.auditing import auditor
 from fengchao_server.cli.banner import Banner, show
 from fengchao_server.logging import LineWriter, configure_logging
 from fengchao_server.process import on_stop_signals, settle_memory
 from fengchao_server.process import run as run_loop
 
 if TYPE_CHECKING:
+    from fengchao_server.admin.desk import Desk
     from fengchao_server.credentials import NewKey
     from fengchao_server.keyring import Keyring
 
@@ -82,12 +84,13 @@ async def _one(
     sockets = bind(settings.server.host, settings.server.port)
     try:
         async with serving(settings, sockets, hurry=hurry, say=writer.request) as served:
+            setup = await _setup_token(served.desk)
             if not sandbox:
-                yield Banner(served.url, sandbox=False)
+                yield Banner(served.url, sandbox=False, setup=setup)
                 return
             async with _sandbox_key(served.keyring) as key:
                 models = [c.id for c in served.gateway.models() if c.kind == "chat"]
-                yield Banner(served.url, sandbox=True, key=key, models=tuple(models))
+                yield Banner(served.url, sandbox=True, key=key, models=tuple(models), setup=setup)
     finally:
         close(sockets)
 
@@ -97,6 +100,8 @@ async def _several(
     settings: Settings, hurry: asyncio.Event, *, sandbox: bool
 ) -> AsyncIterator[Banner]:
     """The server in several processes, watched by this one."""
+    from fengchao_server.admin.desk import Desk
+    from fengchao_server.cli.opened import open_store
     from fengchao_server.supervisor import supervised
 
     if settings.store.url.startswith("memory:"):
@@ -109,7 +114,16 @@ async def _several(
         if sandbox:
             key, models = await stack.enter_async_context(_prepared(settings))
         url = await stack.enter_async_context(supervised(settings, hurry=hurry))
-        yield Banner(url, sandbox=sandbox, key=key, models=models)
+        async with open_store(settings) as store:
+            setup = await _setup_token(Desk(store, settings))
+        yield Banner(url, sandbox=sandbox, key=key, models=models, setup=setup)
+
+
+async def _setup_token(desk: Desk) -> str:
+    """For the first operator; empty where there is one. There is no default password that somebody could forget."""
+    if await desk.roster.has_operators():
+        return ""
+    return await desk.roster.make_setup_link(auditor("gateway", desk.clock))
 
 
 @asynccontextmanager
