@@ -11,6 +11,8 @@ from contextlib import aclosing
 from typing import Any, Final, Literal
 from urllib.parse import parse_qsl
 
+from pydantic import BaseModel
+
 from fengchao.wire import (
     OK_MSG,
     BodyError,
@@ -31,6 +33,13 @@ from fengchao_server.dispatch import Call
 _NOT_KEPT: Final = {"Cache-Control": "no-store"}
 
 
+class Refused(BaseModel):
+    """An error of `/aigc` that has an HTTP status of its own."""
+
+    status: int
+    msg: str
+
+
 class AigcShape:
     """
     Words the errors of `/aigc`.
@@ -38,6 +47,22 @@ class AigcShape:
     A failure that the product answers under HTTP 200 (6601, 400, 408 …) keeps the shape of an answer, and to a caller who
     wants a stream it is an event even before the first byte: the published SDKs read nothing else there.
     """
+
+    failures = frozenset(
+        int(code)
+        for code in (
+            Code.UNAUTHORIZED,
+            Code.NOT_FOUND,
+            Code.METHOD_NOT_ALLOWED,
+            Code.TIMEOUT,
+            Code.BODY_TOO_LARGE,
+            Code.TOO_MANY_REQUESTS,
+            *range(Code.UNKNOWN_MODEL, Code.INVALID_PARAMETER + 1),
+            Code.INTERNAL,
+            Code.UNAVAILABLE,
+        )
+    )
+    failure = Refused
 
     def refuse(self, error: Exception, call: Call) -> Answer:
         """The two fields `status` and `msg`, or the failed answer or event."""

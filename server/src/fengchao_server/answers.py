@@ -106,7 +106,7 @@ class Answer(web.StreamResponse):
         elif request.version.minor == 0:
             head += b"Connection: keep-alive\r\n"
         body = self._content
-        if self._status == HTTPStatus.NO_CONTENT:
+        if self._status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
             head += b"\r\n"
         elif request.method == "HEAD":
             head += b"Content-Length: %d\r\n\r\n" % len(body)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fengchao import wire
-from fengchao_server import admin, aigc, pages
+from fengchao_server import admin, aigc, pages, static
 from fengchao_server.admin.shape import AdminShape
 from fengchao_server.routes import Route, RouteTable
 from fengchao_server.v1 import embeddings, handlers, schema
@@ -88,10 +88,22 @@ def _pages() -> list[Route]:
             method="GET", path="/healthz", handler=pages.health, shape=openai, quiet=True, auth=False,
             summary="健康检查 Health", gives=pages.Health,
         ),
-        Route(method="GET", path="/", handler=pages.landing, shape=openai, auth=False, summary="首页 Start page"),
+        Route(method="GET", path="/", handler=pages.landing, shape=openai, auth=False, media="text/html", summary="首页 Start page"),
         Route(
             method="GET", path="/docs", handler=pages.docs, shape=openai, auth=False,
-            summary="接口文档 Documentation of this API",
+            summary="接口文档 Documentation of this API", media="text/html",
+        ),
+        Route(
+            method="GET", path="/docs/plain", handler=pages.plain_docs, shape=openai, auth=False,
+            summary="接口文档，纯文字版 Documentation without scripts", media="text/html",
+        ),
+        Route(
+            method="GET", path="/examples", handler=pages.examples, shape=openai, auth=False,
+            summary="请求示例 Examples that run", media="text/html",
+        ),
+        Route(
+            method="GET", path="/static/{path}", handler=static.serve, shape=openai, auth=False, quiet=True,
+            summary="页面的文件 Files of the pages", media="*/*",
         ),
         Route(
             method="GET", path="/openapi.json", handler=pages.openapi, shape=openai, auth=False,

@@ -1,16 +1,20 @@
-"""The OpenAPI 3.1 document, generated from the route table and the models it names."""
+"""
+The OpenAPI 3.1 document, generated from the route table and the models it names.
+
+Every answer that an operation can give is in it by its number: those of its API's own table of errors. There is no
+`default` answer, so a checker can find one that nobody has thought of.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from http import HTTPStatus
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from fengchao.wire import MSG
 from fengchao_server.admin.cookies import COOKIE
-from fengchao_server.admin.shape import Refusal
-from fengchao_server.v1 import schema
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -19,14 +23,23 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+_GROUPS: Final = (
+    ("/aigc", "aigc", "产品接口：已发布的 SDK 用的就是它。The product's own API."),
+    ("/v1", "v1", "OpenAI 兼容接口。Compatible with OpenAI's clients."),
+    ("/admin", "admin", "管理接口，需要管理员登录。For operators."),
+    ("", "pages", "页面与健康检查。Pages and health."),
+)
+_ONLY_WITH_A_BODY: Final = frozenset({408, 413})
+_PAGE_FAILURES: Final = frozenset({404, 405, 500})
+
 
 def document(routes: RouteTable) -> Json:
     """The document. Costs tens of milliseconds: ask once."""
     from pydantic.json_schema import models_json_schema
 
-    models: set[type[BaseModel]] = {schema.Error, Refusal}
+    models: set[type[BaseModel]] = set()
     for route in routes.routes:
-        models.update(model for model in (route.takes, route.gives) if model is not None)
+        models.update(m for m in (route.takes, route.gives, route.shape.failure) if m is not None)
     ordered = sorted(models, key=_name)
     pairs, definitions = models_json_schema(
         [(model, "validation") for model in ordered],
@@ -39,11 +52,13 @@ def document(routes: RouteTable) -> Json:
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": "fengchao",
+            "title": "蜂巢 fengchao",
             "version": version("fengchao-server"),
+            "license": {"name": "MIT", "identifier": "MIT"},
             "description": "`/aigc` 的失败以 `status` 与 `msg` 说明："
             + "；".join(f"{int(code)} {msg}" for code, msg in MSG.items()),
         },
+        "tags": [{"name": name, "description": said} for _, name, said in _GROUPS],
         "paths": paths,
         "components": {
             "schemas": definitions.get("$defs", {}),
@@ -67,36 +82,65 @@ def document(routes: RouteTable) -> Json:
     }
 
 
+def group_of(path: str) -> str:
+    """The group of operations that a path belongs to."""
+    return next(name for prefix, name, _ in _GROUPS if path.startswith(prefix))
+
+
 def _name(model: type[BaseModel]) -> str:
     return model.__qualname__
 
 
 def _operation(route: Route, refs: Mapping[type[BaseModel], Json]) -> Json:
-    operation: Json = {"summary": route.summary, "operationId": _operation_id(route)}
+    operation: Json = {
+        "summary": route.summary,
+        "operationId": _operation_id(route),
+        "tags": [group_of(route.path)],
+    }
     parameters = [_parameter(name, "query") for name in route.query]
     parameters += [_parameter(name, "path") for name in re.findall(r"\{(\w+)\}", route.path)]
     if parameters:
         operation["parameters"] = parameters
     if route.takes is not None:
-        content = {"application/json": {"schema": refs[route.takes]}}
+        content = {media: {"schema": refs[route.takes]} for media in route.accepts}
         operation["requestBody"] = {"required": True, "content": content}
-    answer: Json = {"description": "成功"}
-    if route.gives is not None:
-        answer["content"] = {"application/json": {"schema": refs[route.gives]}}
-        if route.streams:
-            answer["content"]["text/event-stream"] = {"schema": {"type": "string"}}
-    operation["responses"] = {"200": answer}
-    if route.path.startswith("/v1"):
-        error = {"application/json": {"schema": refs[schema.Error]}}
-        operation["responses"]["default"] = {"description": "失败", "content": error}
-    if route.path.startswith("/admin/") and route.gives is not None:
-        error = {"application/json": {"schema": refs[Refusal]}}
-        operation["responses"]["default"] = {"description": "失败", "content": error}
+    operation["responses"] = {str(route.status): _success(route, refs)}
+    failure = {"application/json": {"schema": refs[route.shape.failure]}}
+    for status in sorted(_failures(route)):
+        operation["responses"][str(status)] = {"description": _said(status), "content": failure}
     if route.auth is True:
         operation["security"] = [{"bearer": []}, {"token": []}]
     elif route.auth:
         operation["security"] = [{"operator": []}, {"session": []}]
     return operation
+
+
+def _success(route: Route, refs: Mapping[type[BaseModel], Json]) -> Json:
+    answer: Json = {"description": "成功"}
+    if route.status == HTTPStatus.NO_CONTENT:
+        return answer
+    schema: Json = {} if route.gives is None else {"schema": refs[route.gives]}
+    answer["content"] = {route.media: schema}
+    if route.streams:
+        answer["content"]["text/event-stream"] = {"schema": {"type": "string"}}
+    return answer
+
+
+def _failures(route: Route) -> frozenset[int]:
+    """What the API's table has, less what this operation cannot meet."""
+    if group_of(route.path) == "pages":
+        return _PAGE_FAILURES
+    failures = frozenset(route.shape.failures)
+    if route.takes is None and route.body == "none":
+        failures -= _ONLY_WITH_A_BODY
+    return failures
+
+
+def _said(status: int) -> str:
+    try:
+        return MSG[next(code for code in MSG if code == status)]
+    except StopIteration:
+        return HTTPStatus(status).phrase
 
 
 def _operation_id(route: Route) -> str:

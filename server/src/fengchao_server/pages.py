@@ -1,8 +1,8 @@
 """
-What a browser sees: the start page and the documentation of the HTTP API, both plain HTML from this process.
+What a browser sees: the start page, the documentation of the HTTP API, and examples that run.
 
 No script, no font and no style sheet from anywhere else, so the pages work on a machine without internet. The
-documentation is generated from the route table.
+documentation is generated from the route table; `/docs/plain` shows it without any script.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import orjson
 from pydantic import BaseModel
 
 from fengchao.wire import MSG
+from fengchao_server import static
 from fengchao_server.answers import HTML, JSON_UTF8, Answer
 from fengchao_server.dispatch import Call
 from fengchao_server.openapi import document
@@ -87,7 +88,8 @@ async def landing(call: Call) -> Answer:
     body = f"""
 <h1>蜂巢 fengchao</h1>
 <p>大模型网关正在运行。一个接口，所有模型。<br>The gateway is running: one API to every model.</p>
-<p><a href="/docs">接口文档 API documentation</a> · <a href="/openapi.json">OpenAPI</a> ·
+<p><a href="/examples">请求示例 Examples</a> · <a href="/docs">接口文档 API documentation</a> ·
+<a href="/openapi.json">OpenAPI</a> ·
 <a href="/healthz">健康检查 health</a></p>
 <h2>开始 Begin</h2>
 <p>密钥由运行网关的人生成：Keys are made by whoever runs the gateway:</p>
@@ -100,7 +102,17 @@ async def landing(call: Call) -> Answer:
 
 
 async def docs(call: Call) -> Answer:
-    """Show the documentation of the HTTP API."""
+    """Show the documentation of the HTTP API, to read and to try out."""
+    return static.answer(call, "docs/index.html")
+
+
+async def examples(call: Call) -> Answer:
+    """Show requests that can be changed, run and copied."""
+    return static.answer(call, "examples/index.html")
+
+
+async def plain_docs(call: Call) -> Answer:
+    """Show the documentation of the HTTP API as plain text."""
     return _page("接口文档 · fengchao", _documentation(call.routes))
 
 

@@ -45,7 +45,10 @@ class Route:
         summary: what it does, Chinese first.
         query: names of the query parameters, for the documentation; one that may be left out ends in `?`.
         takes: the model of the request body, for the documentation.
+        accepts: the media types that the body may come as.
         gives: the model of the answer, for the documentation.
+        media: the media type of the answer.
+        status: of a good answer.
         streams: whether it can answer with server-sent events.
         quiet: whether its requests are logged for debugging only.
     """
@@ -59,7 +62,10 @@ class Route:
     summary: str = ""
     query: tuple[str, ...] = ()
     takes: type[BaseModel] | None = None
+    accepts: tuple[str, ...] = ("application/json",)
     gives: type[BaseModel] | None = None
+    media: str = "application/json"
+    status: int = 200
     streams: bool = False
     quiet: bool = False
 

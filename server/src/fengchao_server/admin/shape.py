@@ -75,6 +75,9 @@ TABLE: Final[dict[type[BaseException], Wording]] = {
 class AdminShape(Shape):
     """Words the errors of `/admin`."""
 
+    failures = frozenset(wording.status for wording in TABLE.values())
+    failure = Refusal
+
     @override
     def refuse(self, error: Exception, call: Call) -> Answer:
         """One JSON object. An error with a `msg` of its own is worded by it."""

@@ -16,6 +16,7 @@ import orjson
 from fengchao_core import errors as e
 from fengchao_server import refusals as r
 from fengchao_server.answers import Answer
+from fengchao_server.v1 import schema
 
 if TYPE_CHECKING:
     from fengchao_server.dispatch import Call
@@ -77,6 +78,9 @@ TABLE: Final[dict[type[BaseException], Wording]] = {
 
 class V1Shape:
     """Words the errors of `/v1` (and of every path that is nobody's)."""
+
+    failures = frozenset(wording.status for wording in TABLE.values())
+    failure = schema.Error
 
     def refuse(self, error: Exception, call: Call) -> Answer:  # noqa: ARG002  # `Shape` has it
         """An OpenAI error body with its status and headers."""
