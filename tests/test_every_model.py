@@ -2,13 +2,10 @@
 
 import asyncio
 import json
-import os
-import signal
-import subprocess
-import sys
 
 import aiohttp
 import pytest
+from tests.served import served
 
 MODELS = [
     "glm-4",
@@ -53,25 +50,9 @@ QUESTION = "你好，介绍一下北京"
 
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory):
-    """`fengchao serve --sandbox` with every vendor of the repository: its URL and a key."""
-    home = tmp_path_factory.mktemp("home")
-    command = [
-        sys.executable,
-        "-m",
-        "fengchao_server",
-        "serve",
-        "--sandbox",
-        "--json",
-        "--port",
-        "0",
-    ]
-    environment = {**os.environ, "FENGCHAO_HOME": str(home), "FENGCHAO__LOG__LEVEL": "error"}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, cwd=home
-    ) as process:
-        facts = json.loads(process.stdout.readline())
-        yield facts["url"].rstrip("/"), facts["key"]["token"]
-        process.send_signal(signal.SIGTERM)
+    """A gateway with every vendor of the repository: its URL and a key."""
+    with served(tmp_path_factory.mktemp("home")) as server:
+        yield server.url, server.token
 
 
 async def ask_v1(session, url, model, *, stream):

@@ -59,7 +59,7 @@ export const EXAMPLES = [
     about: "提交任务，先得到任务编号，稍后取结果。Submit now, fetch later.",
     fields: [MODEL, QUERY, ...KNOBS],
     request: (values) => chat(values, "async"),
-    keeps: (answer) => (typeof answer.data === "string" ? { task_id: answer.data } : {}),
+    keeps: (answer) => ({ task_id: answer.choices?.[0]?.message.content }),
     sdk: (values) => ({ call: "chat", body: chat(values, "async").body, arguments_ }),
   },
   {

@@ -1,0 +1,51 @@
+"""A whole gateway in a process of its own, as a newcomer starts it: every vendor of the repository, emulated."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+
+class Served(NamedTuple):
+    """A server that serves: its address without a trailing slash, and a key of its own."""
+
+    url: str
+    token: str
+    api_key: str
+    secret_key: str
+
+
+@contextmanager
+def served(home: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Served]:
+    """
+    `fengchao serve --sandbox`, until the block ends.
+
+    Args:
+        home: an empty folder for its data.
+        arguments: further ones of the command line.
+        env: further settings.
+    """
+    command = [sys.executable, "-m", "fengchao_server", "serve", "--sandbox", "--json"]
+    command += ["--port", "0", *arguments]
+    environment = {**os.environ, "FENGCHAO_HOME": str(home), "FENGCHAO__LOG__LEVEL": "error"}
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**environment, **(env or {})},
+        cwd=home,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            facts: dict[str, Any] = json.loads(process.stdout.readline())
+            key = facts["key"]
+            yield Served(facts["url"].rstrip("/"), key["token"], key["api_key"], key["secret_key"])
+        finally:
+            process.send_signal(signal.SIGTERM)
