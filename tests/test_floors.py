@@ -39,6 +39,10 @@ FLOORS = [
         "exchange",
     },
     {
+        "live",
+        "live_prompts",
+        "live_words",
+        "prompt_keeping",
         "screening",
         "compose",
         "window",
@@ -55,6 +59,7 @@ FLOORS = [
         "plugins",
         "catalog",
         "jobs",
+        "word_keeping",
     },
     {"assembly", "pipeline", "gateway"},
     {"testing"},

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
@@ -25,9 +25,11 @@ from fengchao_core.errors import SettingsError
 from fengchao_core.fetch import Fetcher
 from fengchao_core.ledger import StoreLedger
 from fengchao_core.ledger.writer import open_journal
+from fengchao_core.live_prompts import LivePrompts
+from fengchao_core.live_words import LiveWords, open_words
 from fengchao_core.plugins import Plugins, load_plugins
 from fengchao_core.problems import explain
-from fengchao_core.prompts import PromptLibrary, load_templates
+from fengchao_core.prompts import load_templates
 from fengchao_core.provider import ListsModels, ProviderContext, ProviderSettings, ProviderSpec
 from fengchao_core.retrieval import Retriever, RetrieverSpec
 from fengchao_core.settings import Settings, StoreSettings
@@ -36,7 +38,7 @@ from fengchao_core.telemetry import Telemetry
 from fengchao_core.types import ModelCard
 
 if TYPE_CHECKING:
-    from fengchao_core.sensitive import Filter
+    from fengchao_core.sensitive import WordList
 
 _WEIGHT = "weight"
 
@@ -48,9 +50,9 @@ class Parts:
     settings: Settings
     store: Store
     catalog: Catalog
-    prompts: PromptLibrary
+    prompts: LivePrompts
     retrievers: tuple[Retriever, ...]
-    words: Filter | None
+    words: LiveWords | None
     ledger: StoreLedger
     telemetry: Telemetry
     clock: Clock
@@ -84,9 +86,9 @@ async def assemble(
     for spec in providers:
         specs[spec.name] = spec
     planned = _plan(settings.providers, specs, plugins)
-    prompts = PromptLibrary(load_templates(), *plugins.manager.hook.fengchao_prompts())
+    layers = (load_templates(), *plugins.manager.hook.fengchao_prompts())
     telemetry = Telemetry()
-    words = await _words(settings, plugins)
+    lists = await _wordlists(settings, plugins)
 
     async with AsyncExitStack() as stack:
         has_journal = False
@@ -94,6 +96,9 @@ async def assemble(
             kept_in = _store_spec(settings, plugins)
             store = await stack.enter_async_context(kept_in.open())
             has_journal = settings.ledger.journal and kept_in.name != "memory"
+        prompts = LivePrompts(store.prompts, *layers)
+        await prompts.open()
+        words = await _open_words(settings, store, lists)
         retrievers = await _open_retrievers(settings, plugins, stack)
         opened = await _open_providers(settings, planned, clock, stack)
         catalog = Catalog(opened, settings.models, settings.routing, time.monotonic)
@@ -103,6 +108,9 @@ async def assemble(
         )
         writer = asyncio.create_task(ledger.run(), name="fengchao-ledger")
         stack.push_async_callback(_finish, ledger, writer)
+        followers = (prompts, words) if words is not None else (prompts,)
+        for follower in followers:
+            await stack.enter_async_context(_running(follower.run()))
         yield Parts(
             settings,
             store,
@@ -116,6 +124,18 @@ async def assemble(
             plugins,
             await stack.enter_async_context(Fetcher(settings.fetch)),
         )
+
+
+@asynccontextmanager
+async def _running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """A task that lives as long as the context."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 def _journals(settings: Settings) -> Path:
@@ -289,16 +309,33 @@ async def _open_retrievers(
     return tuple([await stack.enter_async_context(spec.open(checked)) for spec, checked in ready])
 
 
-async def _words(settings: Settings, plugins: Plugins) -> Filter | None:
-    """The word filter; None where it is switched off or there is nothing to look for."""
-    lists = [words for result in plugins.manager.hook.fengchao_wordlists() for words in result]
+async def _wordlists(settings: Settings, plugins: Plugins) -> list[WordList]:
+    """The words that settings and plugins bring; none where the filter is switched off."""
     wanted = settings.sensitive
-    if not wanted.enabled or not (lists or wanted.wordlists):
-        return None
-    from fengchao_core.sensitive import Filter, Folding, WordList, read_wordlists
+    if not wanted.enabled:
+        return []
+    lists: list[WordList] = [
+        words for result in plugins.manager.hook.fengchao_wordlists() for words in result
+    ]
+    if wanted.wordlists or wanted.allow:
+        from fengchao_core.sensitive import WordList, read_wordlists
 
-    for path in wanted.wordlists:
-        lists += await asyncio.to_thread(read_wordlists, path)
-    if wanted.allow:
-        lists.append(WordList("settings", allow=wanted.allow))
-    return await Filter.open(lists, folding=Folding(pinyin=wanted.pinyin))
+        for path in wanted.wordlists:
+            lists += await asyncio.to_thread(read_wordlists, path)
+        if wanted.allow:
+            lists.append(WordList("settings", allow=wanted.allow))
+    return lists
+
+
+async def _open_words(
+    settings: Settings, store: Store, lists: Iterable[WordList]
+) -> LiveWords | None:
+    """The word filter; None where it is switched off."""
+    if not settings.sensitive.enabled:
+        return None
+    folding = None
+    if settings.sensitive.pinyin:
+        from fengchao_core.sensitive import Folding
+
+        folding = Folding(pinyin=True)
+    return await open_words(store.words, lists, folding)

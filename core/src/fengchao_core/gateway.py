@@ -21,6 +21,7 @@ from fengchao_core.errors import InvalidParameter
 from fengchao_core.exchange import Exchange
 from fengchao_core.fold import Fold
 from fengchao_core.pipeline import Pipeline
+from fengchao_core.prompt_keeping import PromptKeeper
 from fengchao_core.prompts import PromptTemplate
 from fengchao_core.provider import DrawsImages, Embeds, ProviderSpec
 from fengchao_core.retrieval import KnowledgeBase
@@ -38,10 +39,13 @@ from fengchao_core.types import (
     ImageResult,
     ModelCard,
 )
+from fengchao_core.word_keeping import WordKeeper
 
 if TYPE_CHECKING:
     from fengchao_core.assembly import Parts
     from fengchao_core.jobs import Jobs
+    from fengchao_core.live_words import LiveWords
+    from fengchao_core.store.audit import Journal
 
 
 class Gateway:
@@ -126,7 +130,30 @@ class Gateway:
 
     def prompts(self) -> tuple[PromptTemplate, ...]:
         """The preset instructions, in order."""
-        return tuple(self._parts.prompts)
+        return tuple(self._parts.prompts.library)
+
+    @property
+    def words(self) -> LiveWords | None:
+        """The sensitive words in force; None where the filter is switched off."""
+        return self._parts.words
+
+    def word_keeper(self, journal: Journal | None = None) -> WordKeeper:
+        """What operators do to the sensitive words: add, change, remove, import, export."""
+        return WordKeeper(self.store.words, journal=journal, clock=self._parts.clock)
+
+    def prompt_keeper(self, journal: Journal | None = None) -> PromptKeeper:
+        """What operators do to the preset instructions: add, edit, roll back, remove."""
+        parts = self._parts
+        return PromptKeeper(
+            self.store.prompts, parts.prompts.layers, journal=journal, clock=parts.clock
+        )
+
+    async def refresh(self) -> None:
+        """Bring in force what other processes of this machine changed of words and presets. Costs nothing if nothing."""
+        parts = self._parts
+        for follower in (parts.prompts, parts.words):
+            if follower is not None and follower.is_stale:
+                await follower.refresh()
 
     def knowledge_bases(self) -> tuple[KnowledgeBase, ...]:
         """The knowledge bases of all retrievers."""

@@ -93,6 +93,11 @@ class Pipeline:
         span = self._telemetry.start("chat", call.model)
         try:
             entry = await self._admit(call, caller)
+            prompts, words = self._parts.prompts, self._parts.words
+            if prompts.is_stale:
+                await prompts.refresh()
+            if words is not None and words.is_stale:
+                await words.refresh()
             screening = self._screening(call)
             passages = await self._retrieve(call)
             fitted = await self._fitted(call, passages, screening, entry.card)
@@ -328,7 +333,7 @@ class Pipeline:
         """The conversation to send. A caller that brings its own messages minds their order and length itself."""
         if call.history:
             check_history(call.history)
-        messages = compose(call, self._parts.prompts, passages, screening)
+        messages = compose(call, self._parts.prompts.library, passages, screening)
         return Fitted(messages) if call.messages else fit(messages, card.max_input_tokens)
 
     async def _look_at_media(
@@ -352,13 +357,14 @@ class Pipeline:
 
     def _screening(self, call: ChatCall) -> Screening | None:
         words = self._parts.words
-        if words is None or not call.is_sensitive:
+        lexicon = words.lexicon if words is not None and call.is_sensitive else None
+        if lexicon is None:
             return None
         known = self._known
-        if known is None or known.lexicon is not words.current:
+        if known is None or known.lexicon is not lexicon:
             from fengchao_core.screening import CleanTexts  # loaded only where there are words
 
-            known = self._known = CleanTexts(words.current)
+            known = self._known = CleanTexts(lexicon)
         return known.screening(replace=call.sensitive_replace, telemetry=self._telemetry)
 
     async def _retrieve(self, call: ChatCall) -> tuple[Passage, ...]:

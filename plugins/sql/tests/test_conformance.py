@@ -17,10 +17,19 @@ import pytest
 
 from fengchao_core.errors import InvalidParameter
 from fengchao_core.limits import Budget, KeyLimits
-from fengchao_core.store import MemoryStore, Store
+from fengchao_core.store import (
+    MemoryStore,
+    PromptVersion,
+    Store,
+    WordCategory,
+    WordKey,
+    WordPage,
+    WordRecord,
+)
 from fengchao_core.usage import total_up
 from fengchao_sql.store import open_store
 
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 POSTGRESQL = os.environ.get("FENGCHAO_TEST_POSTGRESQL", "")
 
 
@@ -41,12 +50,13 @@ async def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIter
 
 async def _empty(url: str) -> None:
     from fengchao_sql.engine import Database, locate
-    from fengchao_sql.tables import api_keys, usage_rows
+    from fengchao_sql.tables import metadata
 
     database = Database(locate(url, Path()))
     try:
-        await database.write(lambda to: to.execute(api_keys.delete()))
-        await database.write(lambda to: to.execute(usage_rows.delete()))
+        for table in metadata.sorted_tables:
+            if table.name != "key_revision":
+                await database.write(lambda to, table=table: to.execute(table.delete()))
     finally:
         await database.close()
 
@@ -244,3 +254,136 @@ async def test_many_rows_are_kept_once_each(any_store, make_row):
     assert {row.id for row in rows} == {row.id for row in kept}
     assert len(rows) == len(kept)
     assert set(rows) == set(kept)
+
+
+def word(word_, category="广告", **fields):
+    """A word record with the given fields."""
+    return WordRecord(
+        category=category, word=word_, added_at=fields.pop("added_at", NOON), **fields
+    )
+
+
+async def test_words_come_back_as_kept(any_store):
+    """A word comes back with every field it was kept with, and its category is there."""
+    kept = word("加微信", action="replace", note="第一行\n第二行")
+    await any_store.words.change(put=[kept])
+    assert WordPage(1, (kept,)) == await any_store.words.page()
+    assert (WordCategory(name="广告", count=1),) == await any_store.words.categories()
+
+
+async def test_a_word_is_there_once_in_each_category(any_store):
+    """A word that is put again is changed, and keeps the time at which it was added; another category has its own."""
+    later = NOON + timedelta(days=1)
+    await any_store.words.change(put=[word("a"), word("a", category="x")])
+    await any_store.words.change(put=[word("a", note="now", added_at=later)])
+    found = (await any_store.words.page()).words
+    assert {("x", "", NOON), ("广告", "now", NOON)} == {
+        (w.category, w.note, w.added_at) for w in found
+    }
+
+
+async def test_changes_tell_what_came_and_went(any_store):
+    """What was put, changed and removed since a revision is told once more to whoever asks from there."""
+    words = any_store.words
+    await words.change(put=[word("a"), word("b"), word("c")])
+    since = await words.revision()
+    await words.change(put=[word("b", action="record"), word("d")], remove=[WordKey("广告", "a")])
+    changes = await words.changes(since)
+    assert ({"b", "d"}, (WordKey("广告", "a"),)) == (
+        {w.word for w in changes.kept},
+        changes.removed,
+    )
+    assert (await words.changes(changes.revision)).kept == ()
+    assert {"b", "c", "d"} == {w.word for w in (await words.changes(0)).kept}
+
+
+async def test_a_change_of_words_changes_the_numbers(any_store):
+    """Every change gives another generation and a larger revision; reading gives the same ones."""
+    words = any_store.words
+    seen = [(words.generation, await words.revision())]
+    await words.change(put=[word("a")])
+    seen.append((words.generation, await words.revision()))
+    await words.page()
+    assert seen[-1] == (words.generation, await words.revision())
+    await words.change(remove=[WordKey("广告", "a")])
+    seen.append((words.generation, await words.revision()))
+    assert 3 == len({generation for generation, _ in seen})
+    assert sorted({revision for _, revision in seen}) == [revision for _, revision in seen]
+
+
+async def test_removed_words_are_counted_and_may_come_back(any_store):
+    """Removing tells how many were there; a word that comes back is as new."""
+    words = any_store.words
+    await words.change(put=[word("a", note="old"), word("b")])
+    gone = await words.change(
+        remove=[WordKey("广告", "a"), WordKey("广告", "x"), WordKey("y", "b")]
+    )
+    assert (1, ["b"]) == (gone, [w.word for w in (await words.page()).words])
+    later = NOON + timedelta(days=1)
+    await words.change(put=[word("a", added_at=later)])
+    assert (word("a", added_at=later),) == await words.get([WordKey("广告", "a")])
+
+
+async def test_a_category_goes_with_its_words(any_store):
+    """A category that is dropped takes its words along, and leaves the others."""
+    words = any_store.words
+    await words.change(put=[word("a"), word("b", category="x")])
+    await words.change(categories=[WordCategory(name="x", action="record", note="n")])
+    assert WordCategory(name="x", action="record", note="n", count=1) in await words.categories()
+    assert 1 == await words.change(drop=["x"])
+    assert (WordCategory(name="广告", count=1),) == await words.categories()
+    assert {"广告": "block"} == (await words.changes(1)).actions
+
+
+async def test_words_are_found_page_by_page(any_store):
+    """Paging and searching go over word and note in any letter case, and take wildcards literally."""
+    words = any_store.words
+    await words.change(put=[word(f"w{n:03}") for n in range(120)])
+    await words.change(put=[word("100%", action="record"), word("x", note="see W007 and 100_")])
+    page = await words.page(search="w0", limit=10, offset=95)
+    assert (101, ["w095", "w096", "w097", "w098", "w099", "x"]) == (
+        page.total, [w.word for w in page.words],
+    )  # fmt: skip
+    assert ["100%"] == [w.word for w in (await words.page(search="0%")).words]
+    assert ["x"] == [w.word for w in (await words.page(search="0_")).words]
+    assert ["100%"] == [w.word for w in (await words.page(action="record")).words]
+    assert 0 == (await words.page(category="none")).total
+
+
+async def test_many_words_are_kept_and_told(any_store):
+    """More words than fit a piece are kept whole and told whole."""
+    words = any_store.words
+    await words.change(put=[word(f"word {n}") for n in range(4500)])
+    assert 4500 == len({w.word for w in (await words.changes(0)).kept})
+    assert 4500 == await words.change(drop=["广告"])
+    assert 4500 == len((await words.changes(1)).removed)
+
+
+def preset(id_, **fields):
+    """A version of a preset with the given fields."""
+    return PromptVersion(
+        id=id_, prompt=fields.pop("prompt", "{{query}}"), created_at=NOON, **fields
+    )
+
+
+async def test_versions_of_presets_are_all_kept(any_store):
+    """Versions count up, the newest of each preset is told, and the history has them all."""
+    prompts = any_store.prompts
+    first = await prompts.append(preset("翻译", prefix="", system=None, author="a", comment="c"))
+    await prompts.append(preset("摘要"))
+    second = await prompts.append(preset("翻译", prompt="{{query}}!", removed=True), after=1)
+    assert (1, 2) == (first.version, second.version)
+    assert [("翻译", 2), ("摘要", 1)] == [(v.id, v.version) for v in await prompts.newest()]
+    assert (second, first) == await prompts.history("翻译")
+    assert () == await prompts.history("none")
+
+
+async def test_a_version_over_an_unseen_one_is_refused(any_store):
+    """Whoever did not see the newest version cannot write over it, and the refusal changes nothing."""
+    prompts = any_store.prompts
+    await prompts.append(preset("a"), after=0)
+    seen = prompts.generation, await prompts.revision()
+    with pytest.raises(InvalidParameter):
+        await prompts.append(preset("a"), after=0)
+    assert 1 == len(await prompts.history("a"))
+    assert seen == (prompts.generation, await prompts.revision())

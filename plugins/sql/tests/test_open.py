@@ -65,7 +65,9 @@ async def test_new_database_is_private(tmp_path: Path, make_row):
     async with open_store(URL, tmp_path / "home") as store:
         await store.usage.add([make_row()])
         files = sorted((tmp_path / "home").iterdir())
-        assert ["fengchao.db", "fengchao.db-shm", "fengchao.db-wal"] == [f.name for f in files]
+        assert ["fengchao.db", "fengchao.db-shm", "fengchao.db-signals", "fengchao.db-wal"] == [
+            f.name for f in files
+        ]
         assert {0o600} == {stat.S_IMODE(f.stat().st_mode) for f in files}
 
 

@@ -107,6 +107,7 @@ async def models(call: Call) -> Answer:
 
 async def prompts(call: Call) -> Answer:
     """The preset instructions."""
+    await call.gateway.refresh()
     return _json(bridge.prompt_list(call.gateway.prompts()))
 
 

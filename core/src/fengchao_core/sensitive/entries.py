@@ -87,6 +87,16 @@ class SortedWords:
         return cls(words, allow, count)
 
 
+def check_words(lists: Iterable[WordList], folding: Folding | None = None) -> None:
+    """
+    Refuse words that cannot be looked for.
+
+    Raises:
+        SettingsError: words with nothing visible in them, or too long ones; all at once, by category and place.
+    """
+    SortedWords.of(lists, Folders(folding or Folding()))
+
+
 def _read(word: str, source: WordList, folders: Folders) -> list[tuple[Kind, Entry]]:
     folded = folders.by_kind["folded"].fold(word.strip())
     if not folded.skeleton or _lives_on_symbols(folded, word.strip()):

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -86,26 +87,48 @@ def parse_wordlists(
         >>> parse_wordlists("敏感词\t一个例子\n!敏感词典\n", "txt", category="示例")[0].allow
         ('敏感词典',)
     """
-    try:
-        text = data if isinstance(data, str) else data.decode()
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise SettingsError(
-            f"word list {name}, line {line}: it is not UTF-8; save it as UTF-8 (it may be GBK or UTF-16)"
-        ) from error
-    sheet = _Sheet(name, category, action)
-    {"txt": _parse_txt, "csv": _parse_csv, "json": _parse_json}[written](
-        text.removeprefix("\ufeff"), sheet
-    )
-    if sheet.problems:
-        raise SettingsError(*sheet.problems)
-    return sheet.lists()
+    return _read_sheet(data, written, _Sheet(name, category, action)).lists()
+
+
+def parse_words(
+    data: bytes | str, written: Format, *, name: str = "upload", category: str = "default"
+) -> Mapping[tuple[str, str], Mapping[str, str]]:
+    r"""
+    Read words as they are written, without an action where none is: for lists whose categories have actions of their own.
+
+    Returns:
+        The words with their notes, by category and action; `allow` is an action here, and nothing is none.
+
+    Raises:
+        SettingsError: what is wrong in it, line by line.
+
+    Example:
+        >>> parse_words("word,action\n甲,\n乙,record\n", "csv", category="示例")
+        {('示例', ''): {'甲': ''}, ('示例', 'record'): {'乙': ''}}
+    """
+    return _read_sheet(data, written, _Sheet(name, category, "")).words
 
 
 def sample_wordlists() -> tuple[WordList, ...]:
     """The tiny harmless lists that come with the product, to try the filter with."""
     data = resources.files(__package__).joinpath("data/sample.txt").read_bytes()
     return parse_wordlists(data, "txt", name="sample.txt")
+
+
+def _read_sheet(data: bytes | str, written: Format, sheet: _Sheet) -> _Sheet:
+    try:
+        text = data if isinstance(data, str) else data.decode()
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise SettingsError(
+            f"word list {sheet.name}, line {line}: it is not UTF-8; save it as UTF-8 (it may be GBK or UTF-16)"
+        ) from error
+    {"txt": _parse_txt, "csv": _parse_csv, "json": _parse_json}[written](
+        text.removeprefix("\ufeff"), sheet
+    )
+    if sheet.problems:
+        raise SettingsError(*sheet.problems)
+    return sheet
 
 
 @dataclass(slots=True)
@@ -126,7 +149,7 @@ class _Sheet:
             self.problem(where, "word, category and note must be texts")
         elif not word.strip():
             self.problem(where, "the word is blank; leave it out")
-        elif action not in ACTIONS and action != ALLOW:
+        elif action and action not in ACTIONS and action != ALLOW:
             self.problem(where, f"action {action!r} is unknown; use {', '.join((*ACTIONS, ALLOW))}")
         else:
             place = (category.strip() or self.category, str(action))

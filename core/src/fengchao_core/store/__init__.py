@@ -25,7 +25,17 @@ from fengchao_core.store.operators import (
     Role,
 )
 from fengchao_core.store.pacing import Attempts, Pace
+from fengchao_core.store.prompts import MemoryPrompts, PromptStore, PromptVersion
 from fengchao_core.store.usage import MemoryUsage, UsageGrouping, UsageStore
+from fengchao_core.store.words import (
+    MemoryWords,
+    WordCategory,
+    WordChanges,
+    WordKey,
+    WordPage,
+    WordRecord,
+    WordStore,
+)
 
 __all__ = [
     "Attempts",
@@ -41,16 +51,26 @@ __all__ = [
     "MemoryJobs",
     "MemoryKeys",
     "MemoryOperators",
+    "MemoryPrompts",
     "MemoryStore",
     "MemoryUsage",
+    "MemoryWords",
     "OperatorRecord",
     "OperatorStore",
     "Pace",
+    "PromptStore",
+    "PromptVersion",
     "Role",
     "Store",
     "StoreSpec",
     "UsageGrouping",
     "UsageStore",
+    "WordCategory",
+    "WordChanges",
+    "WordKey",
+    "WordPage",
+    "WordRecord",
+    "WordStore",
 ]
 
 
@@ -82,6 +102,16 @@ class Store(Protocol):
         """The asynchronous tasks."""
         ...
 
+    @property
+    def words(self) -> WordStore:
+        """Operators' sensitive words."""
+        ...
+
+    @property
+    def prompts(self) -> PromptStore:
+        """Operators' preset instructions."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class StoreSpec:
@@ -100,6 +130,8 @@ class MemoryStore:
         self._keys = MemoryKeys(self._audit)
         self._operators = MemoryOperators(self._audit)
         self._jobs = MemoryJobs(self._usage)
+        self._words = MemoryWords(self._audit)
+        self._prompts = MemoryPrompts(self._audit)
 
     @property
     def keys(self) -> KeyStore:
@@ -125,3 +157,13 @@ class MemoryStore:
     def jobs(self) -> JobStore:
         """The asynchronous tasks."""
         return self._jobs
+
+    @property
+    def words(self) -> WordStore:
+        """Operators' sensitive words."""
+        return self._words
+
+    @property
+    def prompts(self) -> PromptStore:
+        """Operators' preset instructions."""
+        return self._prompts

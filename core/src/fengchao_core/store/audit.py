@@ -34,6 +34,21 @@ class AuditRecord:
     id: int = field(default=0, compare=False)
 
 
+class Journal(Protocol):
+    """Makes records of who acts now, and from where; for those who know what is done, but not by whom."""
+
+    def __call__(
+        self,
+        action: str,
+        target: str,
+        *,
+        before: dict[str, object] | None = None,
+        after: dict[str, object] | None = None,
+    ) -> AuditRecord:
+        """A record of this action, as `AuditRecord` has it."""
+        ...
+
+
 class AuditStore(Protocol):
     """Keeps what was changed. Stores that change something take the record along, to keep both or none."""
 

@@ -6,25 +6,38 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from fengchao_core.store import AuditStore, JobStore, KeyStore, OperatorStore, UsageStore
+from fengchao_core.store import (
+    AuditStore,
+    JobStore,
+    KeyStore,
+    OperatorStore,
+    PromptStore,
+    UsageStore,
+    WordStore,
+)
 from fengchao_sql.audit import SqlAudit
 from fengchao_sql.engine import Database, locate
 from fengchao_sql.jobs import SqlJobs
 from fengchao_sql.keys import SqlKeys
 from fengchao_sql.migrate import bring_up
 from fengchao_sql.operators import SqlOperators
+from fengchao_sql.prompts import SqlPrompts
+from fengchao_sql.signals import Signals
 from fengchao_sql.usage import SqlUsage
+from fengchao_sql.words import SqlWords
 
 
 class SqlStore:
     """A `Store` over a database that `open_store` opened."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, signals: Signals) -> None:
         self._keys = SqlKeys(database)
         self._usage = SqlUsage(database)
         self._operators = SqlOperators(database)
         self._audit = SqlAudit(database)
         self._jobs = SqlJobs(database, self._usage)
+        self._words = SqlWords(database, signals)
+        self._prompts = SqlPrompts(database, signals)
 
     @property
     def keys(self) -> KeyStore:
@@ -51,6 +64,16 @@ class SqlStore:
         """The asynchronous tasks."""
         return self._jobs
 
+    @property
+    def words(self) -> WordStore:
+        """Operators' sensitive words."""
+        return self._words
+
+    @property
+    def prompts(self) -> PromptStore:
+        """Operators' preset instructions."""
+        return self._prompts
+
 
 @asynccontextmanager
 async def open_store(url: str, home: Path) -> AsyncIterator[SqlStore]:
@@ -69,6 +92,17 @@ async def open_store(url: str, home: Path) -> AsyncIterator[SqlStore]:
     database = Database(locate(url, home))
     try:
         await database.finish(bring_up(database))
-        yield SqlStore(database)
+        signals = Signals(_signals_file(database, home))
+        try:
+            yield SqlStore(database, signals)
+        finally:
+            signals.close()
     finally:
         await database.close()
+
+
+def _signals_file(database: Database, home: Path) -> Path:
+    """Beside a database that is a file, for whoever opens the one finds the other."""
+    if database.is_sqlite:
+        return Path(f"{database.address.database}-signals")
+    return home / "postgresql-signals"

@@ -20,6 +20,8 @@ from typing_extensions import override
 from fengchao_server.cli.arguments import admin_action, at_most, key_action
 from fengchao_server.cli.terminal import answer, complain
 
+Add = Callable[..., argparse.ArgumentParser]
+
 _OK: Final = 0
 _PROBLEMS: Final = 1
 _INTERRUPTED: Final = 130
@@ -152,6 +154,9 @@ def _parser() -> argparse.ArgumentParser:
     audit.add_argument("--action", metavar="WHAT", help="只看这种操作 of this kind only")
     audit.add_argument("--target", metavar="ID", help="只看对它做的 to this one only")
 
+    _words(add, common, listing)
+    _prompts(add, common, listing)
+
     usage = add("usage", "usage", "用量与费用 usage and cost", listing)
     usage.add_argument(
         "--by",
@@ -166,6 +171,116 @@ def _parser() -> argparse.ArgumentParser:
         "--until", metavar="DATE", help="到这一天止（UTC，不含） up to this day, not included"
     )
     return parser
+
+
+def _words(add: Add, common: argparse.ArgumentParser, listing: argparse.ArgumentParser) -> None:
+    """`fengchao words`."""
+    words = add("words", "words", "管理敏感词 manage sensitive words")
+    actions = words.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for name, text in (
+        ("add", "加入词 add words"),
+        ("remove", "移除词 remove words"),
+        ("list", "列出词 list words"),
+        ("categories", "列出分类 list categories"),
+        ("category", "设置或移除一个分类 set or remove a category"),
+        ("test", "检查一段文字，显示命中与原因 show what is found in a text, and why"),
+        ("import", "导入词表 import a list"),
+        ("export", "导出词表 export the list"),
+    ):
+        parents = [common] if name in ("add", "remove", "category", "export") else [common, listing]
+        action = actions.add_parser(
+            name, help=text, description=text, parents=parents, allow_abbrev=False
+        )
+        if name in ("add", "remove"):
+            action.add_argument("words", metavar="WORD", nargs="+", help="词 word")
+        if name in ("add", "remove", "list", "import", "export"):
+            action.add_argument(
+                "--category", metavar="C", required=name == "add", help="分类 category"
+            )
+        if name == "add":
+            action.add_argument(
+                "--action", choices=("block", "replace", "record", "allow"), dest="does",
+                help="处理方式（默认随分类）；allow 表示放行 what happens at it; its category's if absent",
+            )  # fmt: skip
+            action.add_argument("--note", metavar="TEXT", default="", help="备注 note")
+        elif name == "list":
+            action.add_argument(
+                "--search", metavar="TEXT", help="词或备注里含有的文字 text in word or note"
+            )
+            action.add_argument(
+                "--limit", metavar="N", type=_page_size, default=100, help="每页多少个 how many"
+            )
+            action.add_argument(
+                "--page", metavar="N", type=_positive, default=1, help="第几页 which page"
+            )
+        elif name == "category":
+            action.add_argument("name", metavar="NAME", help="分类 category")
+            action.add_argument(
+                "--action", choices=("block", "replace", "record"), dest="does",
+                help="它的词怎样处理 what happens at its words",
+            )  # fmt: skip
+            action.add_argument("--note", metavar="TEXT", help="备注 note")
+            action.add_argument(
+                "--remove", action="store_true", help="连同它的词一起移除 remove it with its words"
+            )
+        elif name == "test":
+            action.add_argument(
+                "text",
+                metavar="TEXT",
+                nargs="?",
+                help="文字（缺省时读标准输入） text; stdin if absent",
+            )
+        elif name == "import":
+            action.add_argument("file", metavar="FILE", help="txt、csv 或 json 文件 file")
+            action.add_argument(
+                "--overwrite", action="store_true",
+                help="移除它涉及的分类里它没有的词 remove what it lacks, of its categories",
+            )  # fmt: skip
+        elif name == "export":
+            action.add_argument(
+                "--format", choices=("txt", "csv", "json"), default="csv", help="格式 format"
+            )
+
+
+def _prompts(add: Add, common: argparse.ArgumentParser, listing: argparse.ArgumentParser) -> None:
+    """`fengchao prompts`."""
+    prompts = add("prompts", "prompts", "管理预设指令 manage preset instructions")
+    actions = prompts.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for name, text in (
+        ("list", "列出指令 list presets"),
+        ("show", "显示一条指令 show a preset"),
+        ("add", "新增指令 add a preset"),
+        ("edit", "修改指令，成为新版本 change a preset: another version"),
+        ("history", "列出一条指令的所有版本 list a preset's versions"),
+        ("rollback", "恢复旧版本 bring an old version back"),
+        ("remove", "移除指令；自带的恢复原样 remove a preset; a shipped one is as shipped again"),
+    ):
+        parents = [common, listing] if name in ("list", "show", "history") else [common]
+        action = actions.add_parser(
+            name, help=text, description=text, parents=parents, allow_abbrev=False
+        )
+        if name != "list":
+            action.add_argument("id", metavar="ID", help="指令名称 the preset's id")
+        if name == "show":
+            action.add_argument("--version", metavar="N", type=int, help="版本（默认最新） version")
+        elif name == "rollback":
+            action.add_argument(
+                "version", metavar="VERSION", type=int, help="版本；0 为自带 version; 0 as shipped"
+            )
+        elif name in ("add", "edit"):
+            for field, what in (
+                ("prompt", "指令，含 {{query}} the text"),
+                ("prefix", "system 消息的模板 template of the system message"),
+                ("system", "system 文本 system text"),
+            ):
+                action.add_argument(f"--{field}", metavar="TEXT", help=what)
+                action.add_argument(
+                    f"--{field}-file",
+                    metavar="F",
+                    help=f"从文件读（- 为标准输入） {field} from a file",
+                )
+        if name in ("add", "edit", "rollback", "remove"):
+            action.add_argument("--comment", metavar="TEXT", default="", help="说明 why")
 
 
 class _Version(argparse.Action):
@@ -191,3 +306,17 @@ def _count(text: str) -> int:
     if not 1 <= count <= 256:
         raise ValueError
     return count
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def _page_size(text: str) -> int:
+    number = _positive(text)
+    if number > 10_000:
+        raise ValueError
+    return number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from argparse import Namespace
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,7 +11,7 @@ from datetime import UTC, date, datetime, time
 from fengchao_core import Gateway, Settings, Store
 from fengchao_core.errors import SetupError
 from fengchao_core.settings import LogSettings, SensitiveSettings
-from fengchao_core.store import MemoryStore
+from fengchao_core.store import AuditRecord, MemoryStore
 
 
 def load_settings(args: Namespace) -> Settings:
@@ -30,16 +31,42 @@ def load_settings(args: Namespace) -> Settings:
 @asynccontextmanager
 async def open_store(settings: Settings) -> AsyncIterator[Store]:
     """The store, and nothing of the vendors: a broken provider must not keep anybody from their keys and figures."""
-    bare = settings.model_copy(
-        update={
-            "providers": {},
-            "models": {},
-            "knowledge": {},
-            "sensitive": SensitiveSettings(enabled=False),
-        }
-    )
-    async with Gateway.open(bare) as gateway:
+    quiet = settings.model_copy(update={"sensitive": SensitiveSettings(enabled=False)})
+    async with open_bare(quiet) as gateway:
         yield gateway.store
+
+
+@asynccontextmanager
+async def open_bare(settings: Settings) -> AsyncIterator[Gateway]:
+    """The gateway without its vendors, as they are nothing to what operators keep."""
+    bare = settings.model_copy(update={"providers": {}, "models": {}, "knowledge": {}})
+    async with Gateway.open(bare) as gateway:
+        yield gateway
+
+
+def journal(
+    action: str,
+    target: str,
+    *,
+    before: dict[str, object] | None = None,
+    after: dict[str, object] | None = None,
+) -> AuditRecord:
+    """A record for the audit log: that whoever runs this command does this now."""
+    return AuditRecord(
+        at=datetime.now(UTC),
+        actor=f"cli:{_user()}",
+        action=action,
+        target=target,
+        before=before or {},
+        after=after or {},
+    )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may have nobody
+        return "unknown"
 
 
 @asynccontextmanager
