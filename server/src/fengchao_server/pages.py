@@ -89,7 +89,7 @@ async def landing(call: Call) -> Answer:
 <h1>蜂巢 fengchao</h1>
 <p>大模型网关正在运行。一个接口，所有模型。<br>The gateway is running: one API to every model.</p>
 <p><a href="/examples">请求示例 Examples</a> · <a href="/docs">接口文档 API documentation</a> ·
-<a href="/openapi.json">OpenAPI</a> ·
+<a href="/openapi.json">OpenAPI</a> · <a href="/admin/">安全中心 Security centre</a> ·
 <a href="/healthz">健康检查 health</a></p>
 <h2>开始 Begin</h2>
 <p>密钥由运行网关的人生成：Keys are made by whoever runs the gateway:</p>

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fengchao_server.admin import audit, entry, keys
+from fengchao_server.admin import audit, entry, keys, page
 
 if TYPE_CHECKING:
     from fengchao_server.routes import Route
@@ -16,4 +16,4 @@ if TYPE_CHECKING:
 
 def routes() -> list[Route]:
     """Every route under `/admin`, in the order of the documentation."""
-    return [*entry.routes(), *keys.routes(), *audit.routes()]
+    return [*page.routes(), *entry.routes(), *keys.routes(), *audit.routes()]
