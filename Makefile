@@ -27,7 +27,8 @@ fmt: dev  ## format and mend what can be mended
 check: dev  ## formatting, lint and types
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
 
-test: check  ## everything: set up, check, run all tests
+test: check  ## everything: set up (torch too), check, run all tests
+	@python=$$(sh tools/find_python) && "$$python" tools/develop.py --group test --extra engine
 	@$(BIN)/pytest -n 2 --dist loadgroup
 
 bench: setup  ## measure the gateway beside a bare forwarder

@@ -67,6 +67,13 @@ def test_third_party_packages_leave_our_own_out(develop):
     assert set() == {name for name in names if name.startswith("fengchao") or name == "torch"}
 
 
+def test_torch_comes_with_the_extra_alone(develop):
+    """Neither running nor checking needs torch; the extra that the tests of local models need brings it, in one version."""
+    assert not any(each.startswith("torch") for each in develop.third_party(None))
+    torch = [each for each in develop.third_party("test", "engine") if each.startswith("torch")]
+    assert ["torch==2.13.0"] == torch
+
+
 def test_where_packages_come_from_is_left_to_the_user(develop):
     """A mirror that the user has set up is kept; what would send packages elsewhere is taken away."""
     mine = {"PIP_INDEX_URL": "x", "PIP_CERT": "x", "HTTPS_PROXY": "x", "PATH": "x"}

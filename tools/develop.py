@@ -3,6 +3,7 @@ Makes `.venv`: third-party packages first, then every distribution of this repos
 
     python tools/develop.py                what is needed to run
     python tools/develop.py --group test   what the checks and tests need as well
+    … --extra engine                       and what this extra of any distribution brings: torch, for local models
 
 Needs the standard library only. It does nothing, quickly, while no `pyproject.toml` has changed since the last time.
 The list of distributions is `[tool.fengchao] distributions` in the root `pyproject.toml`, the groups are its
@@ -44,33 +45,35 @@ def distributions() -> list[Path]:
     return [ROOT / name for name in _toml(ROOT)["tool"]["fengchao"]["distributions"]]
 
 
-def third_party(group: str | None) -> list[str]:
-    """What the distributions and the group require, less the distributions themselves."""
+def third_party(group: str | None, extra: str | None = None) -> list[str]:
+    """What the distributions, the extra and the group require, less the distributions themselves."""
     wanted = list(_BUILDERS)
     for folder in distributions():
         document = _toml(folder)
         wanted += document["build-system"]["requires"]
         wanted += document["project"].get("dependencies", ())
+        wanted += document["project"].get("optional-dependencies", {}).get(extra, ())
     if group:
         wanted += _toml(ROOT)["dependency-groups"][group]
     own = {_toml(folder)["project"]["name"] for folder in distributions()}
     return list(dict.fromkeys(r for r in wanted if _name(r) not in own))
 
 
-def set_up(group: str | None) -> None:
+def set_up(group: str | None, extra: str | None = None) -> None:
     """Bring `.venv` up to date. Raises `SystemExit` where that is not possible."""
-    stamp = VENV / f".fengchao-{group or 'run'}"
+    stamp = VENV / "-".join([".fengchao", group or "run", *([extra] if extra else [])])
     state = _state()
     if _is_sound() and stamp.exists() and stamp.read_text("utf-8") == state:
         return
     if not _is_sound():
         _make_venv()
     _say(f"installing third-party packages into {VENV.name} (the first time takes a minute or two)")
-    _pip("install", *third_party(group))
+    _pip("install", *third_party(group, extra))
     _say("installing fengchao itself, editable")
     editables = [part for folder in distributions() for part in ("-e", str(folder))]
     _pip("install", "--no-deps", "--no-build-isolation", "--no-cache-dir", *editables)
-    for satisfied in {VENV / ".fengchao-run", stamp}:  # a group holds what is needed to run as well
+    # A group holds what is needed to run as well, and with an extra what it holds without.
+    for satisfied in {VENV / ".fengchao-run", VENV / f".fengchao-{group or 'run'}", stamp}:
         satisfied.write_text(state, "utf-8")
 
 
@@ -148,4 +151,6 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--group", help="also install this group of the root pyproject.toml")
-    set_up(parser.parse_args().group)
+    parser.add_argument("--extra", help="also install this extra of every distribution that has it")
+    options = parser.parse_args()
+    set_up(options.group, options.extra)

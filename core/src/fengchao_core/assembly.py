@@ -226,7 +226,7 @@ async def _open_providers(
     sessions = await stack.enter_async_context(Sessions())
     opened = []
     for plan in planned:
-        context = ProviderContext(plan.name, clock, limits, sessions)
+        context = ProviderContext(plan.name, clock, limits, sessions, settings.home)
         provider = await stack.enter_async_context(plan.spec.open(plan.settings, context))
         cards, discovers = _cards(plan)
         opened.append(
@@ -250,6 +250,8 @@ def _cards(plan: _Planned) -> tuple[tuple[ModelCard, ...], bool]:
     kind, or one that leaves the address alone); an endpoint elsewhere is asked, and so is a vendor of which the plugin
     knows no model to chat with.
     """
+    if plan.spec.describe is not None:
+        return plan.spec.describe(plan.settings), False
     known = {card.id: card for card in plan.spec.cards()}
     models = plan.settings.models
     if models is not None:

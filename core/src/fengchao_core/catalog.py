@@ -94,6 +94,10 @@ class Catalog:
         """Every model known now, in the order of the settings."""
         return tuple(entry.card for entry in self._entries.values())
 
+    def entries(self) -> tuple[Entry, ...]:
+        """Every model known now, with who serves it."""
+        return tuple(self._entries.values())
+
     def get(self, name: str) -> Entry | None:
         """The model of this id or alias, without I/O."""
         return self._names.get(name)
@@ -197,6 +201,8 @@ def override_card(card: ModelCard, override: ModelSettings) -> ModelCard:
     """
     if override.owned_by is not None:
         card = replace(card, owned_by=override.owned_by)
+    if override.is_local is not None:
+        card = replace(card, is_local=override.is_local)
     if override.aliases is not None:
         card = replace(card, aliases=override.aliases)
     if override.max_input_tokens is not None:

@@ -23,7 +23,7 @@ from fengchao_core.fold import Fold
 from fengchao_core.pipeline import Pipeline
 from fengchao_core.prompt_keeping import PromptKeeper
 from fengchao_core.prompts import PromptTemplate
-from fengchao_core.provider import DrawsImages, Embeds, ProviderSpec
+from fengchao_core.provider import DrawsImages, Embeds, ModelState, ProviderSpec, TellsState
 from fengchao_core.retrieval import KnowledgeBase
 from fengchao_core.retry import Retry
 from fengchao_core.routing import Deployment
@@ -123,6 +123,19 @@ class Gateway:
         """As `models()`, after asking the endpoints that have no cards which models they serve."""
         await self._catalog.discover()
         return self._catalog.cards()
+
+    def states(self) -> dict[str, tuple[ModelState, ...]]:
+        """How the models that must be loaded fare, by their ids: one state for each deployment that tells."""
+        found: dict[str, tuple[ModelState, ...]] = {}
+        for entry in self._catalog.entries():
+            states = [
+                deployment.provider.model_state(deployment.card.upstream_id)
+                for deployment in entry.deployments
+                if isinstance(deployment.provider, TellsState)
+            ]
+            if told := tuple(state for state in states if state is not None):
+                found[entry.card.id] = told
+        return found
 
     async def card(self, model: str) -> ModelCard:
         """The card of this id or alias. Raises `UnknownModel`."""

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -28,6 +28,8 @@ from fengchao_core.types import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from aiohttp import ClientSession, web
     from yarl import URL
 
@@ -116,6 +118,36 @@ class ListsModels(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class ModelState:
+    """
+    How a model that must be loaded fares.
+
+    Attributes:
+        state: `idle` (loaded when first asked), `loading`, `ready`, `failed` (not tried again by itself) or `down`
+            (crashed, and started again after a pause).
+        progress: of loading, 0 to 1.
+        detail: what is known of it in one English sentence: why it failed, where it runs.
+        queued: requests that wait for a place.
+        running: requests under way.
+    """
+
+    state: Literal["idle", "loading", "ready", "failed", "down"]
+    progress: float | None = None
+    detail: str = ""
+    queued: int = 0
+    running: int = 0
+
+
+@runtime_checkable
+class TellsState(Protocol):
+    """A provider whose models must be loaded before they can answer."""
+
+    def model_state(self, model: str) -> ModelState | None:
+        """How a model fares now, by its upstream id, without waiting; None where it is not this provider's."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """
     The four time limits of a call, in seconds. Each is always in force.
@@ -172,12 +204,14 @@ class ProviderContext:
         clock: the time; never read the machine's own.
         limits: the time limits; the transport needs `connect_s`.
         sessions: pooled HTTP sessions, owned and closed by the gateway.
+        home: the gateway's folder of data, for what must be known to other processes; None where it keeps none.
     """
 
     name: str
     clock: Clock
     limits: Limits
     sessions: SessionPool
+    home: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +225,8 @@ class ProviderSpec:
         settings: the class that reads `[providers.<name>]`.
         cards: the models it knows; called once.
         open: opens the provider; does no I/O of its own before the first call.
+        describe: the cards that are served with these settings, for kinds whose cards depend on them; None: the
+            gateway chooses among `cards` by the settings' `models`.
     """
 
     name: str
@@ -198,6 +234,7 @@ class ProviderSpec:
     settings: type[ProviderSettings]
     cards: Callable[[], tuple[ModelCard, ...]]
     open: Callable[[Any, ProviderContext], AbstractAsyncContextManager[Provider]]
+    describe: Callable[[Any], tuple[ModelCard, ...]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -235,6 +235,8 @@ class ModelSettings(Section):
         prices: replace the card's prices; the same fields as in a plugin's `models.toml`.
         on_disconnect: what becomes of the vendor's answer when its caller hangs up: `cut` ends it, `drain` reads it to its
             end, so that what it used is booked to the token.
+        is_local: whether it counts as a model in our own house (the channel 本地模型): true for one that an endpoint
+            of our own serves.
     """
 
     fallbacks: tuple[str, ...] = ()
@@ -245,6 +247,7 @@ class ModelSettings(Section):
     capabilities: tuple[str, ...] | None = None
     prices: tuple[dict[str, Any], ...] | None = None
     on_disconnect: Literal["cut", "drain"] = "cut"
+    is_local: bool | None = None
 
 
 class Settings(Section):

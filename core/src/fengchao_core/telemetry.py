@@ -34,6 +34,18 @@ FIRST_DELTA: Final = "gen_ai.client.operation.time_to_first_chunk"
 SENSITIVE_HITS: Final = "fengchao.sensitive.hits"
 LEDGER_DROPPED: Final = "fengchao.ledger.dropped"
 
+# Of the engines of local models.
+ENGINE_DEVICE: Final = "fengchao.engine.device"
+ENGINE_READY: Final = "fengchao.engine.ready"
+ENGINE_RUNNING: Final = "fengchao.engine.requests.running"
+ENGINE_QUEUED: Final = "fengchao.engine.requests.queued"
+ENGINE_CACHE_USE: Final = "fengchao.engine.cache.use"
+ENGINE_RATE: Final = "fengchao.engine.tokens.rate"
+ENGINE_MEMORY: Final = "fengchao.engine.memory"
+ENGINE_TOKENS: Final = "fengchao.engine.tokens"
+ENGINE_FIRST_TOKENS: Final = "fengchao.engine.first_tokens"
+ENGINE_FIRST_TOKENS_S: Final = "fengchao.engine.first_tokens.wait"
+
 
 class Telemetry:
     """The instruments of one gateway."""
