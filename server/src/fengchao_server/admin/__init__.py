@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fengchao_server.admin import audit, entry, keys, page
+from fengchao_server.admin import audit, entry, keys, page, prompts, words
 
 if TYPE_CHECKING:
     from fengchao_server.routes import Route
@@ -16,4 +16,5 @@ if TYPE_CHECKING:
 
 def routes() -> list[Route]:
     """Every route under `/admin`, in the order of the documentation."""
-    return [*page.routes(), *entry.routes(), *keys.routes(), *audit.routes()]
+    parts = (page, entry, keys, words, prompts, audit)
+    return [route for part in parts for route in part.routes()]
