@@ -49,6 +49,12 @@ FLOORS = [
         "fetch",
         "files",
         "media",
+        "conversations",
+        "searching",
+        "aggregate",
+        "structured",
+        "drawing",
+        "gathering",
         "settings",
         "sources",
         "problems",
@@ -83,6 +89,7 @@ HEAVY = {
     "torch",
     "cryptography",
     "opentelemetry.sdk",
+    "jsonschema_rs",
 }
 
 

@@ -30,6 +30,7 @@ from fengchao_core import (
     Usage,
 )
 from fengchao_core.errors import ProviderUnavailable, RequestRejected
+from fengchao_core.types import Image, ImageResult, SearchResult, WebPage
 
 
 class Echo(Provider):
@@ -55,6 +56,15 @@ class Echo(Provider):
         finally:
             self.closed.set()
 
+    async def search_web(self, request):
+        """Find a page."""
+        return SearchResult((WebPage("一页", "https://example.com/"),))
+
+    async def draw(self, request):
+        """Draw a picture with an address, then those that are data."""
+        images = [Image(url="https://example.com/0.png"), Image(b64_json="iVBORw0KGgo=")]
+        return ImageResult(images=tuple(images[: request.n]))
+
 
 def spec(provider):
     """The engine as a plugin would describe it."""
@@ -68,6 +78,7 @@ def spec(provider):
     cards = (
         ModelCard(id="echo", owned_by="Echo", prices=(price,)),
         ModelCard(id="echo-local", owned_by="Echo", is_local=True),
+        ModelCard(id="painter", owned_by="Echo", kind="image"),
     )
 
     @asynccontextmanager
@@ -79,7 +90,9 @@ def spec(provider):
 
 def opened(provider):
     """A gateway on the engine, to be entered."""
-    settings = Settings.model_validate({"providers": {"echo": {}}, "retry": {"base_wait_s": 0}})
+    settings = Settings.model_validate(
+        {"providers": {"echo": {}}, "retry": {"base_wait_s": 0}, "search": {"provider": "echo"}}
+    )
     return Gateway.open(settings, store=MemoryStore(), providers=[spec(provider)])
 
 
@@ -208,10 +221,54 @@ async def test_leaving_a_stream_closes_the_provider():
         assert echo.closed.is_set()
 
 
-async def test_drawing_is_refused():
-    """What an embedded client does not offer is refused, not faked."""
+async def test_pictures():
+    """An embedded drawing gives what a service would: a choice for each picture, its address as the content."""
     async with opened(Echo()) as gateway:
-        assert 445 == (await FengChaoAsync(gateway=gateway).t2i("painter", "一只猫")).status
+        client = FengChaoAsync(gateway=gateway)
+        result = await client.t2i("painter", "一只猫", n=2)
+        unknown, blank = await client.t2i("nobody", "一只猫"), await client.t2i("painter", "")
+    assert (200, "image") == (result.status, result.data.result_type)
+    assert ["https://example.com/0.png", "data:image/png;base64,iVBORw0KGgo="] == [
+        choice.message.content for choice in result.data.choices
+    ]
+    assert (440, 443) == (unknown.status, blank.status)
+
+
+async def test_pages_and_partial_answers_stand_in_the_answer():
+    """`search` and `agg` of an embedded answer are typed, in the first and the last event of a stream too."""
+    question = {
+        "query": "你好",
+        "agg_models": ["echo-local", "echo"],
+        "search_param": {"top_k": 1, "score": 0},
+    }
+    async with opened(Echo()) as gateway:
+        client = FengChaoAsync(gateway=gateway)
+        whole = (await client.chat("echo", **question)).data
+        stream = await client.chat("echo", mode="stream", **question)
+        events = [event.data async for event in stream]
+    for answer in (whole, events[0], events[-1]):
+        assert [("一页", "https://example.com/", 1)] == [
+            (page.title, page.url, page.index) for page in answer.search
+        ]
+        assert ["echo-local", "echo"] == [partial.model for partial in answer.agg]
+        assert all(partial.content.startswith("你问：") for partial in answer.agg)
+        assert [(200, 16)] * 2 == [(each.status, each.usage.total_tokens) for each in answer.agg]
+    assert ([], []) == (events[1].search, events[1].agg)
+
+
+async def test_json_is_typed_by_a_schema():
+    """An answer that fits its schema is given as it is; one that does not, after two attempts, is `{}`."""
+    echo = Echo()
+    async with opened(echo) as gateway:
+        client = FengChaoAsync(gateway=gateway)
+        plain = await client.chat("echo", query="你好", response_format="json")
+        schema = await client.chat("echo", query="你好", json_schema={"type": "object"})
+        wrong = await client.chat("echo", query="你好", json_schema={"type": "nothing"})
+        missing = await client.chat("echo", query="你好", response_format="json_schema")
+    assert "{}" == plain.data.choices[0].message.content
+    assert "{}" == schema.data.choices[0].message.content
+    assert (445, 445) == (wrong.status, missing.status)
+    assert 4 == len(echo.asked)
 
 
 def test_the_sync_client_opens_a_gateway_of_its_own():

@@ -74,6 +74,7 @@ def exchange(*passages):
         passages=passages,
         usage=Usage(3, 4),
         cost=Money(Decimal("0.0012"), "CNY"),
+        gathered=None,
     )
 
 
@@ -153,8 +154,7 @@ def test_a_film_becomes_a_part():
     ("given_too", "param"),
     [
         ({"files": ["f"]}, "files"),
-        ({"agg_models": ["glm-4"]}, "agg_models"),
-        ({"search_param": {}}, "search_param"),
+        ({"response_format": "json_schema"}, "json_schema"),
         ({"image": "no picture"}, "image"),
     ],
 )

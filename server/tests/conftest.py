@@ -46,7 +46,7 @@ CARDS = (
         owned_by="Test",
         aliases=("online-alias",),
         max_output_tokens=4096,
-        capabilities=frozenset({"vision", "video"}),
+        capabilities=frozenset({"vision", "video", "json"}),
     ),
     ModelCard(id="org/model:7b", owned_by="Test"),
     ModelCard(id="local-1", owned_by="Test", is_local=True),

@@ -159,7 +159,7 @@ async def test_what_the_provider_gets(bench):
     """Roles, parts, parameters and unknown fields arrive checked; explicit nulls count as absent."""
     status, _ = await bench.chat(
         messages=[
-            {"role": "developer", "content": "be brief"},
+            {"role": "developer", "content": "be brief, in JSON"},
             {"role": "user", "content": [{"type": "text", "text": "hi"}]},
             {
                 "role": "assistant",

@@ -49,6 +49,7 @@ class ChatOptions(TypedDict, total=False):
     files: Sequence[str] | str | None
     agg_models: Sequence[str] | None
     search_param: Mapping[str, float] | None
+    json_schema: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ class ChatArguments:
     files: Sequence[str] | str | None
     agg_models: Sequence[str] | None
     search_param: Mapping[str, float] | None
+    json_schema: Mapping[str, Any] | None = None
 
     async def payload(self) -> dict[str, Any]:
         """
@@ -89,7 +91,7 @@ class ChatArguments:
 
         `files` are as the caller gave them: paths, which whoever sends the body must upload first.
         """
-        return {
+        body = {
             "model": self.model,
             "query": self.query,
             "request_id": self.request_id or str(uuid.uuid4()),
@@ -115,6 +117,9 @@ class ChatArguments:
             "agg_models": list(self.agg_models) if self.agg_models is not None else None,
             "search_param": dict(self.search_param) if self.search_param is not None else None,
         }
+        if self.json_schema is not None:  # an older service does not know the field
+            body["json_schema"] = dict(self.json_schema)
+        return body
 
     def paths(self) -> list[str]:
         """The files to upload."""

@@ -18,11 +18,13 @@ from fengchao.errors import error_for, error_of
 from fengchao.retry import steered
 from fengchao.wire.bridge import (
     answer,
+    drawn,
     failed,
     kg_list,
     model_list,
     prompt_list,
     to_call,
+    to_draw_call,
     wants_json,
 )
 from fengchao.wire.codes import BodyError, Code, status_of
@@ -34,7 +36,7 @@ from fengchao.wire.models import (
     ModelList,
     PromptList,
 )
-from fengchao.wire.request import ChatBody, check_chat_body
+from fengchao.wire.request import ChatBody, check_chat_body, check_draw_body
 from fengchao.wire.tasks import KINDS, submit_chat, task_result
 from fengchao_core.caller import EMBEDDED
 from fengchao_core.errors import FengChaoError
@@ -106,8 +108,13 @@ class EmbeddedBackend:
         yield FinalResponse(data=ChatCompletionResponse.model_validate(events.last()))
 
     async def draw(self, arguments: DrawArguments) -> FinalResponse:
-        """Refused: the embedded client does not offer it."""
-        raise error_of(Code.INVALID_PARAMETER, f"文生图暂未提供（模型 {arguments.model[:64]}）")
+        """Pictures."""
+        limit_s = self._timeout_s if arguments.timeout is None else arguments.timeout
+        with _as_answers(arguments):
+            async with asyncio.timeout(limit_s):
+                body = check_draw_body(arguments.payload())
+                result = await self._gateway.draw(to_draw_call(body))
+        return FinalResponse(data=ChatCompletionResponse.model_validate(drawn(result, body.model)))
 
     async def _task(self, body: ChatBody) -> FinalResponse:
         gateway = self._gateway
@@ -134,7 +141,7 @@ class EmbeddedBackend:
 
 
 @contextmanager
-def _as_answers(arguments: ChatArguments) -> Iterator[None]:
+def _as_answers(arguments: ChatArguments | DrawArguments) -> Iterator[None]:
     try:
         yield
     except (FengChaoError, BodyError) as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from fengchao.address import checked_base_url, warn_of_logger_level
 from fengchao.answers import AnswerStream
@@ -153,6 +153,8 @@ class FengChao:
         files: Sequence[str] | str | None = None,
         agg_models: Sequence[str] | None = None,
         search_param: Mapping[str, float] | None = None,
+        *,
+        json_schema: Mapping[str, Any] | None = None,
     ) -> FinalResponse: ...
 
     def chat(
@@ -184,6 +186,8 @@ class FengChao:
         files: Sequence[str] | str | None = None,
         agg_models: Sequence[str] | None = None,
         search_param: Mapping[str, float] | None = None,
+        *,
+        json_schema: Mapping[str, Any] | None = None,
     ) -> FinalResponse | AnswerStream:
         """
         Ask a model.
@@ -199,7 +203,8 @@ class FengChao:
             sensitive_replace: replace hits by `*` instead of refusing.
             task_id: of an asynchronous task, for `mode="async_result"`.
             history: earlier turns: `{"role": …, "content": …}`, or the messages of earlier answers.
-            response_format: `text` or `json`.
+            response_format: `text` or `json`: an answer that is no JSON is asked for once more, and `{}` where it still is
+                none. Not checked in a stream.
             do_sample: False for greedy decoding.
             temperature: 0.1 to 1. As with the next two, None leaves it to the vendor.
             top_p: 0 to 1.
@@ -214,8 +219,11 @@ class FengChao:
             timeout: seconds for one attempt, instead of the client's.
             retry_action: your own `Retry`.
             files: paths of local files to upload first.
-            agg_models: models whose answers are to be aggregated.
-            search_param: `top_k` and `score` of a web search.
+            agg_models: models that are asked the same question at the same time; `model` merges their answers, which
+                stand in the answer's `agg`.
+            search_param: look the question up on the web first: `{"top_k": 5, "score": 0.1}`, pages at most and the
+                least relevance of one. They stand in the answer's `search`.
+            json_schema: a JSON schema that the answer must fit; asks for JSON by itself.
 
         Returns:
             the answer; with `mode="stream"` an iterator of its events, which sends nothing before it is iterated.
@@ -251,6 +259,7 @@ class FengChao:
             files,
             agg_models,
             search_param,
+            json_schema,
         )
         if mode == "stream":
             return AnswerStream(self._portal, arguments)
@@ -274,12 +283,17 @@ class FengChao:
         retry_action: Retry | None = None,
     ) -> FinalResponse:
         """
-        Draw pictures, where the service offers it.
+        Draw pictures from a text. Each is a choice of the answer, its content an address or a `data:` URL.
 
         Args:
+            query: what the picture shows.
+            prompt: the id of a preset instruction, or a text that holds `{{query}}`.
             negative_prompt: what the pictures should not show.
-            n: how many.
-            size: `WIDTHxHEIGHT` in pixels.
+            n: how many, 1 to 10.
+            size: `WIDTHxHEIGHT` in pixels; an empty text leaves it to the vendor.
+            style: the vendor's name of a style; `Base` means none.
+            mode: `invoke`, `async` or `async_result`.
+            task_id: of an asynchronous task, for `mode="async_result"`.
 
         Raises:
             FengChaoAPIError: only of a client made with `errors="raise"`.

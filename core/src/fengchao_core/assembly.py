@@ -32,6 +32,7 @@ from fengchao_core.problems import explain
 from fengchao_core.prompts import load_templates
 from fengchao_core.provider import ListsModels, ProviderContext, ProviderSettings, ProviderSpec
 from fengchao_core.retrieval import Retriever, RetrieverSpec
+from fengchao_core.searching import Searcher, searcher_of
 from fengchao_core.settings import Settings, StoreSettings
 from fengchao_core.store import MemoryStore, Store, StoreSpec
 from fengchao_core.telemetry import Telemetry
@@ -52,6 +53,7 @@ class Parts:
     catalog: Catalog
     prompts: LivePrompts
     retrievers: tuple[Retriever, ...]
+    searcher: Searcher | None
     words: LiveWords | None
     ledger: StoreLedger
     telemetry: Telemetry
@@ -102,6 +104,7 @@ async def assemble(
         retrievers = await _open_retrievers(settings, plugins, stack)
         opened = await _open_providers(settings, planned, clock, stack)
         catalog = Catalog(opened, settings.models, settings.routing, time.monotonic)
+        searcher = searcher_of(settings.search, {each.name: each.provider for each in opened})
         journal = open_journal(_journals(settings), settings.ledger) if has_journal else None
         ledger = StoreLedger(
             store.usage, settings.ledger, telemetry, journal, partial(_card, catalog)
@@ -117,6 +120,7 @@ async def assemble(
             catalog,
             prompts,
             retrievers,
+            searcher,
             words,
             ledger,
             telemetry,

@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fengchao_core.fold import Fold, merge_extra
-from fengchao_core.types import Capability, ChatRequest, Completion, Delta, ModelCard, Money, Usage
+from fengchao_core.types import (
+    Capability,
+    ChatRequest,
+    Completion,
+    Delta,
+    Gathered,
+    ModelCard,
+    Money,
+    Usage,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +49,7 @@ class Exchange:
         needs: what a model must be able to do to take this request; a fallback that cannot is not asked.
         reservation: what it is expected to use; None where nobody asks.
         asked: the provider that was asked last.
+        gathered: pages of the web and answers of other models; None where none were asked for.
     """
 
     request_id: str
@@ -58,6 +68,7 @@ class Exchange:
     needs: frozenset[Capability] = frozenset()
     reservation: Reservation | None = None
     asked: Provider | None = None
+    gathered: Gathered | None = None
 
     @property
     def card(self) -> ModelCard:
@@ -100,4 +111,5 @@ class Exchange:
             cost=self.cost,
             notes=tuple(self.notes),
             extra=extra,
+            gathered=self.gathered,
         )

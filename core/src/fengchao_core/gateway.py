@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fengchao_core.caller import EMBEDDED, Caller
@@ -23,7 +22,7 @@ from fengchao_core.fold import Fold
 from fengchao_core.pipeline import Pipeline
 from fengchao_core.prompt_keeping import PromptKeeper
 from fengchao_core.prompts import PromptTemplate
-from fengchao_core.provider import DrawsImages, Embeds, ModelState, ProviderSpec, TellsState
+from fengchao_core.provider import Embeds, ModelState, ProviderSpec, TellsState
 from fengchao_core.retrieval import KnowledgeBase
 from fengchao_core.retry import Retry
 from fengchao_core.routing import Deployment
@@ -33,9 +32,9 @@ from fengchao_core.types import (
     ChatCall,
     Completion,
     Delta,
+    DrawCall,
     EmbeddingRequest,
     EmbeddingResult,
-    ImageRequest,
     ImageResult,
     ModelCard,
 )
@@ -251,7 +250,12 @@ class Gateway:
         return self._pipeline.run(exchange)
 
     async def complete(self, exchange: Exchange) -> Completion:
-        """Drain a prepared exchange into the whole answer. Raises as `chat`."""
+        """
+        Drain a prepared exchange into the whole answer. Raises as `chat`.
+
+        An answer that must be JSON is checked, and asked for once more where it is none: `Completion.is_json` says
+        what came of it.
+        """
         fold = Fold()
         batches = self.run(exchange)
         try:  # what `aclosing` does, without its two coroutines
@@ -259,7 +263,12 @@ class Gateway:
                 fold.feed(batch)
         finally:
             await batches.aclose()
-        return exchange.complete(fold)
+        completion = exchange.complete(fold)
+        if exchange.request.params.response_format is not None:
+            from fengchao_core.structured import mended  # loaded only where it is wanted
+
+            completion = await mended(self._pipeline, exchange, completion)
+        return completion
 
     async def embed(
         self,
@@ -294,34 +303,15 @@ class Gateway:
             raise InvalidParameter(
                 "input must be one or more texts, none of them empty", param="input"
             )
-        return await self._pipeline.once(
-            "embeddings", model, "embedding", caller, ask, texts=inputs
-        )
+        return await self._pipeline.embed(model, caller, ask, texts=inputs)
 
-    async def draw(self, request: ImageRequest, *, caller: Caller = EMBEDDED) -> ImageResult:
+    async def draw(self, call: DrawCall, *, caller: Caller = EMBEDDED) -> ImageResult:
         """
-        Draw pictures. `request.model` is the model's name as `models()` lists it.
+        Draw pictures. What the vendor lacks is told in the prompt or asked for one by one; `notes` says so.
 
         Raises:
-            CallError, ProviderError: as `chat`.
+            CallError: the call is wrong, or its caller may not make it.
+            SensitiveContent: a word list blocked the prompt.
+            ProviderError: the vendor's side failed, after the retries and fallbacks there are.
         """
-
-        async def ask(deployment: Deployment) -> ImageResult:
-            if not isinstance(deployment.provider, DrawsImages):
-                raise InvalidParameter(
-                    f"provider {deployment.provider_name!r} draws no pictures", param="model"
-                )
-            result = await deployment.provider.draw(
-                replace(request, model=deployment.card.upstream_id)
-            )
-            return replace(result, usage=replace(result.usage, images=len(result.images)))
-
-        return await self._pipeline.once(
-            "image_generation",
-            request.model,
-            "image",
-            caller,
-            ask,
-            texts=(request.prompt,),
-            images=request.n or 1,
-        )
+        return await self._pipeline.draw(call, caller)

@@ -33,6 +33,7 @@ class Meter:
     Counts one request from its arrival to its end.
 
     Attributes:
+        id: of the usage row.
         usage: the vendor's own count where it gave one; final after `close()`.
         cost: what that costs; None where the model has no price; final after `close()`.
         finished: how many choices have ended.
@@ -45,7 +46,6 @@ class Meter:
         "_clock",
         "_disconnect",
         "_first_delta",
-        "_id",
         "_model",
         "_operation",
         "_pieces",
@@ -56,6 +56,7 @@ class Meter:
         "card",
         "cost",
         "finished",
+        "id",
         "is_settled",
         "provider",
         "usage",
@@ -71,7 +72,7 @@ class Meter:
         clock: Clock,
         operation: str = "chat",
     ) -> None:
-        self._id = id_
+        self.id = id_
         self._caller = caller
         self._model = model
         self._streamed = streamed
@@ -147,6 +148,10 @@ class Meter:
         """The caller hung up, and the vendor's answer is read to its end all the same."""
         self._disconnect = "drained"
 
+    def searched(self) -> None:
+        """The web was searched, by nobody's model."""
+        self.usage = Usage(searches=1)
+
     def count(self, result: EmbeddingResult | ImageResult, texts: Sequence[str]) -> None:
         """
         Take what came in one piece: vectors, or pictures.
@@ -164,7 +169,7 @@ class Meter:
 
     def retried(self, request_id: str) -> UsageRecord:
         """The row of an attempt that cost something and is followed by another; counting begins anew."""
-        row = self._row("retried", "", request_id, f"{self._id}.{self.attempts}")
+        row = self._row("retried", "", request_id, f"{self.id}.{self.attempts}")
         self.usage, self.cost = NO_USAGE, None
         return row
 
@@ -189,7 +194,7 @@ class Meter:
         elif self._disconnect and error is None:
             outcome = "cancelled"
         name = type(error).__name__ if error is not None else ""
-        return self._row(outcome, name, request_id, self._id)
+        return self._row(outcome, name, request_id, self.id)
 
     def _row(self, outcome: Outcome, error: str, request_id: str, id_: str) -> UsageRecord:
         price = self.card.price_on(self._started_at.astimezone(UTC).date()) if self.card else None

@@ -8,11 +8,13 @@ The pipeline: one request, from its checks to the settling of the ledger.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from fengchao_core.aggregate import gather
 from fengchao_core.caller import Caller
 from fengchao_core.catalog import Entry
 from fengchao_core.compose import compose
@@ -29,6 +31,7 @@ from fengchao_core.errors import (
     WrongChannel,
 )
 from fengchao_core.exchange import Exchange
+from fengchao_core.gathering import Gathering
 from fengchao_core.holding import HELD
 from fengchao_core.ids import IdSource
 from fengchao_core.media import check_capable, media_of, needs_of, resolve
@@ -37,12 +40,16 @@ from fengchao_core.reservation import reserve_chat, reserve_once
 from fengchao_core.retrieval import Passage, Retriever
 from fengchao_core.retry import Retry, RetryPolicy
 from fengchao_core.routing import Deployment, Route
+from fengchao_core.searching import with_pages
 from fengchao_core.types import (
     Capability,
     ChatCall,
+    ChatParams,
     ChatRequest,
     Delta,
+    DrawCall,
     EmbeddingResult,
+    Gathered,
     ImageResult,
     Message,
     ModelCard,
@@ -98,9 +105,16 @@ class Pipeline:
                 await prompts.refresh()
             if words is not None and words.is_stale:
                 await words.refresh()
-            screening = self._screening(call)
+            screening = self._screening(
+                is_sensitive=call.is_sensitive, replace_words=call.sensitive_replace
+            )
             passages = await self._retrieve(call)
-            fitted = await self._fitted(call, passages, screening, entry.card)
+            gathered: Gathered | None = None
+            if call.wants_more:
+                gathering = Gathering(self, self._parts, caller, screening)
+                gathered = await gathering.check(call)
+                await gathering.search(gathered, call, id_, request_id)
+            fitted = await self._fitted(call, passages, gathered, screening, entry.card)
             messages = fitted.messages
             needs: frozenset[Capability] = frozenset()
             if call.attachments or call.messages:
@@ -133,6 +147,7 @@ class Pipeline:
                 passages,
                 notes,
                 needs=needs,
+                gathered=gathered,
             )
             if self._ledger.is_journalled:
                 exchange.reservation = reserve_chat(
@@ -159,7 +174,12 @@ class Pipeline:
             entry = await self._admit(call, caller)
             if call.knowledge:
                 self._retriever(call.knowledge)
-            await self._fitted(call, (), self._screening(call), entry.card)
+            screening = self._screening(
+                is_sensitive=call.is_sensitive, replace_words=call.sensitive_replace
+            )
+            if call.wants_more:
+                await Gathering(self, self._parts, caller, screening).check(call)
+            await self._fitted(call, (), None, screening, entry.card)
         except BaseException as error:
             span = self._telemetry.start("chat", call.model)
             self._settle("chat", meter, span, error, call.request_id or id_)
@@ -188,6 +208,8 @@ class Pipeline:
         if exchange.reservation is not None:
             self._ledger.reserve(exchange.reservation)
         try:
+            if exchange.gathered is not None:
+                await gather(self, exchange, self._parts.settings.aggregate.wait_s)
             source, first = await self._first(exchange, deadline)
             try:  # what `aclosing` does, without its two coroutines
                 batch: Sequence[Delta] | None = first
@@ -224,66 +246,80 @@ class Pipeline:
                 else:
                     self._settle("chat", meter, exchange.span, failure, exchange.request_id)
 
-    async def once(
+    async def branch(
         self,
-        operation: str,
-        model: str,
-        kind: str,
-        caller: Caller,
-        ask: Callable[[Deployment], Awaitable[_Result]],
+        exchange: Exchange,
+        label: str,
         *,
-        texts: Sequence[str],
-        images: int = 0,
-    ) -> _Result:
+        model: str,
+        messages: tuple[Message, ...],
+        params: ChatParams,
+    ) -> Exchange:
         """
-        One request that is answered in one piece: metered, limited in time, retried by the one policy.
+        A further request that an exchange makes on its way, whole and booked on its own.
 
         Args:
-            texts: what goes in, for the estimates.
-            images: how many pictures are asked for.
+            label: ends the id of its usage row, which begins with that of the exchange's row.
+            messages: checked and screened already.
+
+        Raises:
+            CallError: the caller may not ask this model.
         """
-        request_id = self._ids.next()
-        meter = Meter(
-            request_id, caller, model, streamed=False, clock=self._clock, operation=operation
+        id_ = f"{exchange.meter.id}-{label}"
+        caller = exchange.caller
+        meter = Meter(id_, caller, model, streamed=False, clock=self._clock)
+        span = self._telemetry.start("chat", model)
+        try:
+            entry = await self.find(model, "chat", caller)
+            check_capable(entry.card, exchange.needs, self._catalog.cards())
+        except BaseException as error:
+            self._settle("chat", meter, span, error, exchange.request_id)
+            raise
+        likely = entry.deployments[0].card
+        most = likely.max_output_tokens
+        if most is not None and params.max_tokens is not None and params.max_tokens > most:
+            params = replace(params, max_tokens=most)
+        other = Exchange(
+            exchange.request_id,
+            model,
+            caller,
+            entry,
+            ChatRequest(
+                model=likely.upstream_id,
+                messages=messages,
+                params=params,
+                request_id=id_,
+                card=likely,
+            ),
+            meter,
+            span,
+            exchange.screening.anew() if exchange.screening is not None else None,
+            needs=exchange.needs,
         )
+        if self._ledger.is_journalled:
+            other.reservation = reserve_chat(
+                id_,
+                likely,
+                messages,
+                params,
+                request_id=exchange.request_id,
+                key=caller.key,
+                model=model,
+                streamed=False,
+                started_at=meter.started_at,
+            )
+        return other
+
+    @contextmanager
+    def booked(
+        self, operation: str, model: str, caller: Caller, *, id_: str, request_id: str
+    ) -> Iterator[Meter]:
+        """One request that is answered in one piece, from its arrival to its usage row; no limits of time, no retries."""
+        meter = Meter(id_, caller, model, streamed=False, clock=self._clock, operation=operation)
         span = self._telemetry.start(operation, model)
         failure: BaseException | None = None
         try:
-            entry = await self._find(model, kind, caller)
-            if self._ledger.is_journalled:
-                self._ledger.reserve(
-                    reserve_once(
-                        request_id,
-                        entry.card,
-                        texts,
-                        key=caller.key,
-                        model=model,
-                        images=images,
-                        started_at=meter.started_at,
-                        operation=operation,
-                    )
-                )
-            route = self._route(entry)
-            deadline = Deadline(self._limits)
-
-            async def limited(deployment: Deployment) -> _Result:
-                self._asking(meter, deployment, request_id)
-                limit = min(self._limits.first_delta_s, deadline.remaining_s)
-                timeout = asyncio.timeout(limit)
-                try:
-                    async with timeout:
-                        return await ask(deployment)
-                except TimeoutError as error:
-                    if timeout.expired():
-                        raise ProviderTimeout("first delta", limit) from error
-                    raise
-                except ProviderError as error:
-                    meter.failed(error)
-                    raise
-
-            result = await self._policy.run(partial(route.ask, limited), None, deadline.remaining_s)
-            meter.count(result, texts)
-            return result
+            yield meter
         except BaseException as error:
             failure = error
             _name(error, meter, model)
@@ -291,8 +327,119 @@ class Pipeline:
         finally:
             self._settle(operation, meter, span, failure, request_id)
 
+    async def embed(
+        self,
+        model: str,
+        caller: Caller,
+        ask: Callable[[Deployment], Awaitable[EmbeddingResult]],
+        *,
+        texts: Sequence[str],
+    ) -> EmbeddingResult:
+        """As `Gateway.embed`."""
+        id_ = self._ids.next()
+        with self.booked("embeddings", model, caller, id_=id_, request_id=id_) as meter:
+            return await self._once(meter, "embeddings", model, "embedding", caller, ask, texts)
+
+    async def draw(self, call: DrawCall, caller: Caller) -> ImageResult:
+        """As `Gateway.draw`."""
+        from fengchao_core.drawing import Drawing, request_of  # loaded only where somebody draws
+
+        id_ = self._ids.next()
+        request_id = call.request_id or id_
+        operation = "image_generation"
+        with self.booked(operation, call.model, caller, id_=id_, request_id=request_id) as meter:
+            await self.find(call.model, "image", caller)
+            prompts, words = self._parts.prompts, self._parts.words
+            if prompts.is_stale:
+                await prompts.refresh()
+            if words is not None and words.is_stale:
+                await words.refresh()
+            screening = self._screening(
+                is_sensitive=call.is_sensitive, replace_words=call.sensitive_replace
+            )
+            drawing = Drawing(request_of(call, prompts.library, screening), [])
+            texts = (drawing.request.prompt,)
+            result = await self._once(
+                meter, operation, call.model, "image", caller, drawing.ask, texts, call.n or 1
+            )
+        return replace(
+            result,
+            usage=meter.usage,
+            request_id=request_id,
+            cost=meter.cost,
+            created=result.created or meter.started_at.timestamp(),
+        )
+
+    async def _once(  # noqa: PLR0917  # one call has one caller each
+        self,
+        meter: Meter,
+        operation: str,
+        model: str,
+        kind: str,
+        caller: Caller,
+        ask: Callable[[Deployment], Awaitable[_Result]],
+        texts: Sequence[str],
+        images: int = 0,
+    ) -> _Result:
+        """
+        What is answered in one piece: reserved, limited in time, retried by the one policy.
+
+        Args:
+            texts: what goes in, for the estimates.
+            images: how many pictures are asked for.
+        """
+        entry = await self.find(model, kind, caller)
+        self.reserve(meter, entry.card, texts, caller, operation, model=model, images=images)
+        route = self._route(entry)
+        deadline = Deadline(self._limits)
+
+        async def limited(deployment: Deployment) -> _Result:
+            self._asking(meter, deployment, meter.id)
+            limit = min(self._limits.first_delta_s, deadline.remaining_s)
+            timeout = asyncio.timeout(limit)
+            try:
+                async with timeout:
+                    return await ask(deployment)
+            except TimeoutError as error:
+                if timeout.expired():
+                    raise ProviderTimeout("first delta", limit) from error
+                raise
+            except ProviderError as error:
+                meter.failed(error)
+                raise
+
+        result = await self._policy.run(partial(route.ask, limited), None, deadline.remaining_s)
+        meter.count(result, texts)
+        return result
+
+    def reserve(  # as `reserve_once`
+        self,
+        meter: Meter,
+        card: ModelCard,
+        texts: Sequence[str],
+        caller: Caller,
+        operation: str,
+        *,
+        model: str,
+        images: int = 0,
+    ) -> None:
+        """Say what a request that is answered in one piece is expected to use, before a vendor is asked."""
+        if self._ledger.is_journalled:
+            self._ledger.reserve(
+                reserve_once(
+                    meter.id,
+                    card,
+                    texts,
+                    key=caller.key,
+                    model=model,
+                    images=images,
+                    started_at=meter.started_at,
+                    operation=operation,
+                )
+            )
+
     async def _admit(self, call: ChatCall, caller: Caller) -> Entry:
-        entry = await self._find(call.model, "chat", caller)
+        entry = await self.find(call.model, "chat", caller)
         if call.channel is not None and entry.card.is_local != (call.channel == "local"):
             kind = "a local model" if entry.card.is_local else "an online model"
             raise WrongChannel(
@@ -301,7 +448,8 @@ class Pipeline:
             )
         return entry
 
-    async def _find(self, model: str, kind: str, caller: Caller) -> Entry:
+    async def find(self, model: str, kind: str, caller: Caller) -> Entry:
+        """The model, where the caller may ask it. Raises `CallError`."""
         entry = self._catalog.get(model) or await self._catalog.find(model)
         if caller.models and entry.card.id not in caller.models:
             raise PermissionDenied(f"this key may not use model {entry.card.id!r}", param="model")
@@ -315,18 +463,20 @@ class Pipeline:
         self,
         call: ChatCall,
         passages: tuple[Passage, ...],
+        gathered: Gathered | None,
         screening: Screening | None,
         card: ModelCard,
     ) -> Fitted:
         if call.length < _LONG_TEXT:
-            return self._fit(call, passages, screening, card)
+            return self._fit(call, passages, gathered, screening, card)
         # A book takes the filter longer than the other requests should wait.
-        return await asyncio.to_thread(self._fit, call, passages, screening, card)
+        return await asyncio.to_thread(self._fit, call, passages, gathered, screening, card)
 
     def _fit(
         self,
         call: ChatCall,
         passages: tuple[Passage, ...],
+        gathered: Gathered | None,
         screening: Screening | None,
         card: ModelCard,
     ) -> Fitted:
@@ -334,6 +484,9 @@ class Pipeline:
         if call.history:
             check_history(call.history)
         messages = compose(call, self._parts.prompts.library, passages, screening)
+        if gathered is not None and gathered.pages:
+            most = self._parts.settings.search.page_chars
+            messages = with_pages(messages, gathered.pages, most, card.max_input_tokens)
         return Fitted(messages) if call.messages else fit(messages, card.max_input_tokens)
 
     async def _look_at_media(
@@ -355,9 +508,9 @@ class Pipeline:
         groups = self._groups(entry, needs)
         return all(each.provider.takes_addresses for group in groups for each in group)
 
-    def _screening(self, call: ChatCall) -> Screening | None:
+    def _screening(self, *, is_sensitive: bool, replace_words: bool) -> Screening | None:
         words = self._parts.words
-        lexicon = words.lexicon if words is not None and call.is_sensitive else None
+        lexicon = words.lexicon if words is not None and is_sensitive else None
         if lexicon is None:
             return None
         known = self._known
@@ -365,7 +518,7 @@ class Pipeline:
             from fengchao_core.screening import CleanTexts  # loaded only where there are words
 
             known = self._known = CleanTexts(lexicon)
-        return known.screening(replace=call.sensitive_replace, telemetry=self._telemetry)
+        return known.screening(replace=replace_words, telemetry=self._telemetry)
 
     async def _retrieve(self, call: ChatCall) -> tuple[Passage, ...]:
         if not call.knowledge:
@@ -396,6 +549,10 @@ class Pipeline:
             request = exchange.request
             if deployment.card is not request.card:
                 request = replace(request, model=deployment.card.upstream_id, card=deployment.card)
+            if request.params.response_format is not None:
+                from fengchao_core.structured import fitted  # loaded only where it is wanted
+
+                request = fitted(request)
             self._asking(exchange.meter, deployment, exchange.request_id, request.messages)
             exchange.asked = deployment.provider
             source = deployment.provider.stream(request)

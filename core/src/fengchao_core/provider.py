@@ -25,6 +25,8 @@ from fengchao_core.types import (
     ImageRequest,
     ImageResult,
     ModelCard,
+    SearchRequest,
+    SearchResult,
 )
 
 if TYPE_CHECKING:
@@ -83,6 +85,15 @@ class DrawsImages(Protocol):
 
     async def draw(self, request: ImageRequest) -> ImageResult:
         """Draw. Raises `ProviderError`."""
+        ...
+
+
+@runtime_checkable
+class SearchesWeb(Protocol):
+    """A provider that searches the web, with no model at work."""
+
+    async def search_web(self, request: SearchRequest) -> SearchResult:
+        """The pages found, best first. Raises `ProviderError`."""
         ...
 
 

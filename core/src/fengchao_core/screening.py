@@ -76,6 +76,10 @@ class Screening:
         self._telemetry = telemetry
         self._screens: dict[_Place, StreamScreen] = {}
 
+    def anew(self) -> Screening:
+        """One with the same words, for another answer."""
+        return Screening(self._known, replace=self._replace, telemetry=self._telemetry)
+
     def input(self, text: str) -> str:
         """
         What may be sent of a text that came in.

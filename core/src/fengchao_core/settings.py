@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +25,7 @@ from fengchao_core.errors import SettingsError
 from fengchao_core.problems import explain
 from fengchao_core.provider import Limits
 from fengchao_core.sources import find, read_tree
+from fengchao_core.types import Currency
 
 
 class Section(BaseModel):
@@ -117,6 +119,39 @@ class SensitiveSettings(Section):
     wordlists: tuple[Path, ...] = ()
     allow: tuple[str, ...] = ()
     pinyin: bool = False
+
+
+class SearchSettings(Section):
+    """
+    `[search]`: the web search that `search_param` asks for.
+
+    Attributes:
+        provider: the section of `[providers]` that searches; without it a search is refused.
+        engine: the vendor's name of a search engine; the provider's own choice where not given.
+        timeout_s: the longest a search may take; then the model answers without it.
+        page_chars: how much of each page the model is given, in characters.
+        price: what one search costs, for the ledger; not booked where not given.
+    """
+
+    provider: str | None = None
+    engine: str | None = None
+    timeout_s: float = Field(default=15.0, gt=0)
+    page_chars: int = Field(default=1500, ge=100)
+    price: Decimal | None = Field(default=None, ge=0)
+    currency: Currency = "CNY"
+
+
+class AggregateSettings(Section):
+    """
+    `[aggregate]`: one question to several models.
+
+    Attributes:
+        max_models: how many a call may name, beside the one that merges.
+        wait_s: how long an answer is waited for; the others are merged without it.
+    """
+
+    max_models: int = Field(default=5, ge=1, le=50)
+    wait_s: float = Field(default=120.0, gt=0)
 
 
 class LedgerSettings(Section):
@@ -259,6 +294,8 @@ class Settings(Section):
     retry: RetrySettings = RetrySettings()
     routing: RoutingSettings = RoutingSettings()
     sensitive: SensitiveSettings = SensitiveSettings()
+    search: SearchSettings = SearchSettings()
+    aggregate: AggregateSettings = AggregateSettings()
     ledger: LedgerSettings = LedgerSettings()
     fetch: FetchSettings = FetchSettings()
     jobs: JobSettings = JobSettings()

@@ -21,6 +21,7 @@ from fengchao.wire import (
     bridge,
     failure,
     parse_chat_body,
+    parse_draw_body,
     status_of,
     tasks,
 )
@@ -124,6 +125,16 @@ async def chat(call: Call) -> Answer:
 async def local_chat(call: Call) -> Answer:
     """Chat with a local model."""
     return await _chat(call, "local")
+
+
+async def draw(call: Call) -> Answer:
+    """Draw pictures from a text."""
+    body = parse_draw_body(await call.body())
+    call.model = body.model
+    call.conversation = body.request_id or ""
+    result = await call.gateway.draw(bridge.to_draw_call(body), caller=call.caller)
+    call.usage = result.usage
+    return _json(bridge.drawn(result, body.model))
 
 
 async def _chat(call: Call, channel: Literal["online", "local"]) -> Answer:

@@ -52,6 +52,10 @@ def _aigc() -> list[Route]:
             summary="对话服务：本地模型（mode 为 invoke 或 stream）",
             takes=wire.ChatBody, gives=wire.ChatCompletionResponse,
         ),
+        Route(
+            method="POST", path="/aigc/t2i/", handler=aigc.draw, shape=product, body="own",
+            summary="文生图", takes=wire.DrawBody, gives=wire.ChatCompletionResponse,
+        ),
     ]  # fmt: skip
 
 

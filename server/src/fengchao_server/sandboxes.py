@@ -48,7 +48,11 @@ async def sandboxed(settings: Settings) -> AsyncIterator[Settings]:
             elif name != kind:
                 own = {key: raw[key] for key in _KEPT if key in raw}
                 providers[name] = {**stands[kind], "kind": kind, **own}
-        yield settings.model_copy(update={"providers": providers})
+        changed: dict[str, object] = {"providers": providers}
+        if settings.search.provider not in providers and "zhipu" in providers:
+            # The only vendor whose sandbox searches; a search of the settings' own would go to a vendor that is not there.
+            changed["search"] = settings.search.model_copy(update={"provider": "zhipu"})
+        yield settings.model_copy(update=changed)
 
 
 async def _run(spec: SandboxSpec, stack: AsyncExitStack) -> str:

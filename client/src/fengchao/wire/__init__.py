@@ -26,10 +26,13 @@ from fengchao.wire.models import (
 )
 from fengchao.wire.request import (
     ChatBody,
+    DrawBody,
     HistoryMessage,
     SearchParam,
     check_chat_body,
+    check_draw_body,
     parse_chat_body,
+    parse_draw_body,
 )
 
 __all__ = [
@@ -44,6 +47,7 @@ __all__ = [
     "ChatCompletionResponseUsage",
     "ChatMessage",
     "Code",
+    "DrawBody",
     "Failure",
     "FinalResponse",
     "HistoryMessage",
@@ -57,7 +61,9 @@ __all__ = [
     "TokenResponse",
     "UploadResponse",
     "check_chat_body",
+    "check_draw_body",
     "failure",
     "parse_chat_body",
+    "parse_draw_body",
     "status_of",
 ]

@@ -4,38 +4,42 @@ The contract joined to the core: a checked body becomes a `ChatCall`, what comes
 The server and the embedded client both go through here. Answers are plain dicts, ready for orjson: no pydantic where
 every request passes. Streams are in `fengchao.wire.events`. Needs `fengchao_core`, which `fengchao.wire` itself does not.
 
-What the contract knows but nobody serves yet (uploaded files, aggregated models, web search) is
+What the contract knows but nobody serves yet (uploaded files) is
 refused by name; a field that would be ignored in silence is never accepted.
 """
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any, Literal
 
-import orjson
-
-from fengchao.wire.codes import BodyError, Failure
+from fengchao.wire.codes import BodyError, Failure, status_of
 from fengchao.wire.models import OK_MSG
-from fengchao.wire.request import ChatBody, HistoryMessage
+from fengchao.wire.request import ChatBody, DrawBody, HistoryMessage, SearchParam
+from fengchao_core.drawing import addresses
 from fengchao_core.prompts import PromptTemplate
 from fengchao_core.retrieval import KnowledgeBase, Passage
+from fengchao_core.structured import json_in
 from fengchao_core.types import (
     ChatCall,
     ChatParams,
     Choice,
     Completion,
     ContentPart,
+    DrawCall,
+    Gathered,
     ImagePart,
+    ImageResult,
     Message,
     ModelCard,
     Money,
+    PartialAnswer,
     ResponseFormat,
     Usage,
     VideoPart,
+    WebSearch,
 )
 
 Channel = Literal["online", "local"]
@@ -47,7 +51,6 @@ JSON_CONTENT_TYPE = "application/json; charset=utf-8"
 
 _MODES = ("invoke", "async_invoke", "stream")
 _JSON_FORMAT = ResponseFormat("json_object")
-_FENCED = re.compile(r"\s*```(?:json)?\s*(.*?)\s*```\s*", re.DOTALL | re.IGNORECASE)
 # The first characters of base64 tell the kind of a file that came without one.
 _PICTURES = {"/9j/": "jpeg", "iVBORw0KGgo": "png", "R0lGOD": "gif", "UklGR": "webp"}
 _FILMS = {"GkXfo": "webm", "AAAA": "mp4"}
@@ -79,6 +82,10 @@ def to_call(body: ChatBody, channel: Channel | None) -> ChatCall:
         asked["knowledge_threshold"] = 500 if body.threshold is None else body.threshold
     if body.history:
         asked["history"] = tuple(_turn(turn) for turn in body.history)
+    if body.agg_models:
+        asked["aggregate"] = body.agg_models
+    if body.search_param is not None:
+        asked["search"] = _web_search(body.search_param)
     return ChatCall(
         model=body.model,
         request_id=body.request_id or None,
@@ -90,7 +97,7 @@ def to_call(body: ChatBody, channel: Channel | None) -> ChatCall:
             top_p=body.top_p,
             max_tokens=body.max_tokens,
             do_sample=body.do_sample,
-            response_format=None if body.response_format in (None, "text") else _JSON_FORMAT,
+            response_format=_form(body) if wants_json(body) else None,
         ),
         **asked,
     )
@@ -107,26 +114,67 @@ def answer(
         as_json: whether `response_format` asked for JSON. A text that is none even without its fence becomes `{}`, as
             the product promises.
     """
+    gathered = completion.gathered
+    bad_json = as_json and completion.is_json is False
     shown: Json = {
         "request_id": completion.request_id,
         "created": local_time(completion.created),
         "model": completion.model,
-        "choices": [_choice(choice, as_json=as_json) for choice in completion.choices],
+        "choices": [
+            _choice(choice, as_json=as_json, bad_json=bad_json) for choice in completion.choices
+        ],
         "usage": usage(completion.usage, completion.cost),
-        "msg": OK_MSG,
+        "msg": msg_of(gathered),
         "knowledge": knowledge(passages),
         "status": 200,
-        "search": [],
-        "agg": [],
+        "search": search(gathered),
+        "agg": agg(gathered),
     }
     if completion.notes:
         shown["notes"] = list(completion.notes)
     return shown
 
 
+def search(gathered: Gathered | None) -> list[Json]:
+    """The JSON of the pages that the web search found, with the numbers by which the answer cites them."""
+    if gathered is None:
+        return []
+    return [
+        {
+            "title": page.title,
+            "url": page.url,
+            "index": number,
+            "site": page.site,
+            "published": page.published,
+            "score": page.score,
+        }
+        for number, page in enumerate(gathered.pages, 1)
+    ]
+
+
+def agg(gathered: Gathered | None) -> list[Json]:
+    """The JSON of the answers that were merged; of a model that failed, why. The published SDK wants texts, never null."""
+    if gathered is None:
+        return []
+    return [_partial(partial) for partial in gathered.partials]
+
+
+def msg_of(gathered: Gathered | None) -> str:
+    """The `msg` of a good answer: the product's word, and what its user should know of how it came about."""
+    if gathered is None:
+        return OK_MSG
+    said = []
+    if gathered.search_error is not None:
+        reason = status_of(gathered.search_error).msg
+        said.append(f"网页搜索失败，回答未参考网页：{reason}")
+    if gathered.partials and all(partial.error is not None for partial in gathered.partials):
+        said.append("聚合模型均未作答，由主模型单独回答")
+    return f"{OK_MSG}（{'；'.join(said)}）" if said else OK_MSG
+
+
 def wants_json(body: ChatBody) -> bool:
     """Whether a whole answer must be JSON: `answer`'s `as_json`."""
-    return body.response_format not in (None, "text")
+    return body.response_format not in (None, "text") or body.json_schema is not None
 
 
 def failed(
@@ -220,24 +268,87 @@ def local_time(epoch_s: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(epoch_s))
 
 
+def to_draw_call(body: DrawBody) -> DrawCall:
+    """What a body asks to be drawn."""
+    return DrawCall(
+        model=body.model,
+        query=body.query,
+        prompt=body.prompt or None,
+        prompt_fill=body.prompt_fill or {},
+        negative_prompt=body.negative_prompt,
+        n=body.n,
+        size=body.size.replace("*", "x") if body.size else None,
+        style=body.style,
+        request_id=body.request_id or None,
+        is_sensitive=body.is_sensitive is not False,
+        sensitive_replace=bool(body.sensitive_replace),
+    )
+
+
+def drawn(result: ImageResult, model: str) -> Json:
+    """
+    The JSON of pictures, in the shape of an answer: one choice each, whose content is the picture's address.
+
+    A picture that the vendor gives as data is a `data:` URL. `result_type` is `image`.
+    """
+    return {
+        "request_id": result.request_id,
+        "created": local_time(result.created),
+        "model": model,
+        "choices": [
+            {
+                "index": index,
+                "message": {"role": "assistant", "content": address},
+                "finish_reason": "stop",
+            }
+            for index, address in enumerate(addresses(result))
+        ],
+        "usage": usage(result.usage, result.cost),
+        "msg": OK_MSG,
+        "knowledge": [],
+        "status": 200,
+        "search": [],
+        "agg": [],
+        "result_type": "image",
+    }
+
+
 def json_text(text: str) -> str:
     """The JSON in a text, without the fence that models like to put around it; `{}` where there is none."""
-    fenced = _FENCED.fullmatch(text)
-    candidate = fenced[1] if fenced else text
-    try:
-        orjson.loads(candidate)
-    except orjson.JSONDecodeError:
-        return "{}"
-    return candidate
+    found = json_in(text)
+    return "{}" if found is None else found
 
 
 def _refuse_what_is_not_served(body: ChatBody) -> None:
     if body.files:
         raise BodyError("files 暂未提供，请把内容写入 query", param="files")
-    if body.agg_models:
-        raise BodyError("agg_models 暂未提供，请逐个模型调用", param="agg_models")
-    if body.search_param is not None:
-        raise BodyError("search_param 暂未提供，请去掉该字段", param="search_param")
+
+
+def _form(body: ChatBody) -> ResponseFormat:
+    if body.json_schema is not None:
+        return ResponseFormat("json_schema", name="answer", schema=body.json_schema)
+    if body.response_format == "json_schema":
+        raise BodyError(
+            "response_format 为 json_schema 时必须给出 json_schema", param="json_schema"
+        )
+    return _JSON_FORMAT
+
+
+def _web_search(param: SearchParam) -> WebSearch:
+    return WebSearch(
+        5 if param.top_k is None else param.top_k, 0.1 if param.score is None else param.score
+    )
+
+
+def _partial(partial: PartialAnswer) -> Json:
+    said = None if partial.error is None else status_of(partial.error)
+    return {
+        "model": partial.model,
+        "content": partial.text,
+        "status": 200 if said is None else said.body_status,
+        "msg": OK_MSG if said is None else said.msg,
+        "usage": usage(partial.usage, partial.cost),
+    }
 
 
 def _turn(turn: HistoryMessage) -> Message:
@@ -265,10 +376,12 @@ def _url(value: str, field: str, kinds: Mapping[str, str]) -> str:
     )
 
 
-def _choice(choice: Choice, *, as_json: bool) -> Json:
+def _choice(choice: Choice, *, as_json: bool, bad_json: bool) -> Json:
     message = choice.message
     text = message.text or message.refusal or ""
-    shown: Json = {"role": "assistant", "content": json_text(text) if as_json else text}
+    if as_json:
+        text = "{}" if bad_json else json_text(text)
+    shown: Json = {"role": "assistant", "content": text}
     if message.reasoning:
         shown["reasoning_content"] = message.reasoning
     if message.tool_calls:

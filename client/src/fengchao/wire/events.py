@@ -2,7 +2,8 @@
 A streamed answer in the contract: server-sent events, one per piece of text.
 
 Each event is a whole `ChatCompletionResponse`: `index` counts from 0, `finish_reason` stands in the last event only, and so
-do the usage and its cost. The passages of a knowledge base stand in the first event and in the last. A stream that fails
+do the usage and its cost. The passages of a knowledge base, the pages of a web search and the answers of aggregated models
+stand in the first event and in the last. A stream that fails
 ends with an event whose `status` says why.
 
 Two forms of the same events: dicts for the embedded client, bytes for the server. The bytes of plain text, which is nearly
@@ -15,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import orjson
 
-from fengchao.wire.bridge import Json, failed, knowledge, local_time, usage
+from fengchao.wire.bridge import Json, agg, failed, knowledge, local_time, msg_of, search, usage
 from fengchao.wire.codes import Failure
 from fengchao.wire.models import OK_MSG
 from fengchao_core.exchange import Exchange
@@ -47,6 +48,7 @@ class AnswerEvents:
         "_created",
         "_exchange",
         "_finish",
+        "_has_found",
         "_head",
         "_index",
         "_knowledge",
@@ -58,6 +60,7 @@ class AnswerEvents:
         self._exchange = exchange
         self._created = local_time(exchange.created)
         self._knowledge = knowledge(exchange.passages)
+        self._has_found = bool(self._knowledge) or exchange.gathered is not None
         self._index = 0
         self._finish: str | None = None
         self._head = self._middle = self._tail = b""
@@ -70,7 +73,7 @@ class AnswerEvents:
         """The events of a batch, as bytes to send; empty where nothing is to be shown yet."""
         frames: list[bytes] = []
         for text, reasoning, calls in self._shown(batch):
-            if reasoning or calls or (self._knowledge and not self._index):
+            if reasoning or calls or (self._has_found and not self._index):
                 frames.append(frame(self._event(text, reasoning, calls)))
                 continue
             if not self._head:
@@ -86,7 +89,7 @@ class AnswerEvents:
         event = self._event("", "", ())
         event["choices"][0]["finish_reason"] = self._finish
         event["usage"] = usage(self._exchange.usage, self._exchange.cost)
-        event["knowledge"] = self._knowledge
+        self._tell(event)
         if notes := self._exchange.notes:
             event["notes"] = list(notes)
         return event
@@ -126,25 +129,37 @@ class AnswerEvents:
             message["tool_calls"] = [_fragment(call) for call in calls]
         index = self._index
         self._index += 1
-        return {
+        event: Json = {
             "request_id": self._exchange.request_id,
             "created": self._created,
             "model": self._exchange.model,
             "choices": [{"index": index, "message": message, "finish_reason": None}],
             "usage": usage(None, None),
             "msg": OK_MSG,
-            "knowledge": self._knowledge if index == 0 else [],
+            "knowledge": [],
             "status": 200,
             "search": [],
             "agg": [],
         }
+        if not index:
+            self._tell(event)
+        return event
+
+    def _tell(self, event: Json) -> None:
+        """Put in what the answer rests on; what was gathered is known once the first piece has come."""
+        if not self._has_found:
+            return
+        gathered = self._exchange.gathered
+        event["knowledge"] = self._knowledge
+        event["search"], event["agg"] = search(gathered), agg(gathered)
+        event["msg"] = msg_of(gathered)
 
     def _cut_template(self) -> None:
         # An event made the plain way, cut around its index and its text.
-        index, passages = self._index, self._knowledge
-        self._knowledge = []
+        index, found = self._index, self._has_found
+        self._has_found = False
         whole = frame(self._event(_MARK, "", ()))
-        self._index, self._knowledge = index, passages
+        self._index, self._has_found = index, found
         numbered, _, self._tail = whole.rpartition(_quoted(_MARK))
         key = b'"choices":[{"index":'
         self._head, _, rest = numbered.rpartition(key)

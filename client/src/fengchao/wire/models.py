@@ -133,17 +133,39 @@ class ChatCompletionResponseUsage(BaseModel):
 
 
 class ChatCompletionResponseSearch(BaseModel):
-    """A page that a web search found."""
+    """
+    A page that a web search found.
+
+    Attributes:
+        index: the number by which the answer cites it, as `[1]`.
+        site: the site's name, where it is known.
+        published: when, in the search service's words.
+        score: relevance to the question, 0 to 1.
+    """
 
     title: str | None = None
     url: str | None = None
+    index: int | None = Field(default=None, repr=False)
+    site: str | None = Field(default=None, repr=False)
+    published: str | None = Field(default=None, repr=False)
+    score: float | None = Field(default=None, repr=False)
 
 
 class ChatCompletionResponseAgg(BaseModel):
-    """What one of several aggregated models answered."""
+    """
+    What one of several aggregated models answered.
+
+    Attributes:
+        content: its answer; empty where it failed.
+        status: 200, or the code of what went wrong; `msg` then says it in words.
+        usage: its own, beside the merged answer's.
+    """
 
     model: str | None = None
     content: str | None = None
+    status: int | None = Field(default=None, repr=False)
+    msg: str | None = Field(default=None, repr=False)
+    usage: ChatCompletionResponseUsage | None = Field(default=None, repr=False)
 
 
 class ChatCompletionResponse(BaseModel):

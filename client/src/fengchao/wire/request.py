@@ -1,5 +1,5 @@
 """
-The request body of `/aigc/chat/` and `/aigc/local_chat/`, checked once, with what is wrong said in Chinese.
+The request bodies of `/aigc/chat/`, `/aigc/local_chat/` and `/aigc/t2i/`, checked once, with what is wrong said in Chinese.
 
 Everything that the published SDKs 1.0.2 to 2.5.1 send is accepted; a field that nobody knows is refused by name, because a
 misspelt `temperature` that is silently ignored is worse than an error.
@@ -8,10 +8,12 @@ misspelt `temperature` that is silently ignored is worse than an error.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -20,11 +22,12 @@ from pydantic import (
     StringConstraints,
     ValidationError,
 )
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from fengchao.wire.codes import BodyError
 
 _SHOWN_PROBLEMS = 5
+_SIZE = re.compile(r"[1-9]\d{1,4}[x*][1-9]\d{1,4}")
 
 Name = Annotated[str, StringConstraints(max_length=256)]
 RequestId = Annotated[
@@ -42,6 +45,13 @@ def _as_list(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
+def _size(value: str) -> str:
+    if value and not _SIZE.fullmatch(value):
+        raise PydanticCustomError("picture_size", "not a size")
+    return value
+
+
+Size = Annotated[str, AfterValidator(_size)]
 Files = Annotated[tuple[Name, ...], BeforeValidator(_as_list)]
 
 
@@ -79,7 +89,7 @@ class SearchParam(_Closed):
     """How to search the web: how many pages, and the least score of one."""
 
     top_k: Whole | None = Field(default=5, ge=1, le=50)
-    score: Number | None = Field(default=0.1, ge=0)
+    score: Number | None = Field(default=0.1, ge=0, le=1)
 
 
 class ChatBody(_Closed):
@@ -97,12 +107,15 @@ class ChatBody(_Closed):
         temperature: the product promises 0.1 to 1; 0 to 2 is accepted, because vendors differ and each provider fits what
             it gets to its own range.
         max_tokens: longest answer, at least 1.
-        response_format: `text`, or `json` (`json_object` means the same).
+        response_format: `text`, or `json` (`json_object` means the same); `json_schema` wants one in `json_schema`.
+        json_schema: what the JSON must fit; asks for JSON by itself.
         top_k: passages from the knowledge base at most.
         threshold: largest distance of a passage, 0 to about 1100; 0 means no threshold.
         image: an http(s) or `data:` URL, or plain base64, as the SDK sends a local file.
         video: likewise.
         files: names from `/aigc/uploadfiles/`.
+        agg_models: models that are asked the same question at the same time; `model` merges their answers.
+        search_param: look the question up on the web first.
     """
 
     model: Annotated[str, StringConstraints(min_length=1, max_length=256)]
@@ -115,7 +128,8 @@ class ChatBody(_Closed):
     sensitive_replace: Flag | None = False
     task_id: Name | None = None
     history: tuple[HistoryMessage, ...] | None = None
-    response_format: Literal["text", "json", "json_object"] | None = "text"
+    response_format: Literal["text", "json", "json_object", "json_schema"] | None = "text"
+    json_schema: dict[str, Any] | None = None
     do_sample: Flag | None = True
     temperature: Number | None = Field(default=0.8, ge=0, le=2)
     top_p: Number | None = Field(default=0.75, ge=0, le=1)
@@ -127,8 +141,37 @@ class ChatBody(_Closed):
     image: str | None = None
     video: str | None = None
     files: Files | None = None
-    agg_models: tuple[Name, ...] | None = None
+    agg_models: Annotated[tuple[Name, ...], Field(max_length=64)] | None = None
     search_param: SearchParam | None = None
+
+
+class DrawBody(_Closed):
+    """
+    What a drawing asks.
+
+    Attributes:
+        query: what the picture shows. That it may not be blank is the pipeline's to say (443).
+        prompt: the id of a preset instruction, or a text that holds `{{query}}`.
+        prompt_fill: values of further placeholders; numbers are taken as their text.
+        negative_prompt: what the picture should not show.
+        n: how many pictures.
+        size: `WIDTHxHEIGHT` in pixels; an empty text leaves it to the vendor.
+        style: the vendor's name of a style; `Base` and an empty text mean none.
+    """
+
+    model: Annotated[str, StringConstraints(min_length=1, max_length=256)]
+    query: str | None = None
+    request_id: RequestId | None = None
+    task_id: Name | None = None
+    prompt: str | None = None
+    prompt_fill: dict[Name, FillValue] | None = None
+    negative_prompt: str | None = ""
+    n: Whole | None = Field(default=1, ge=1, le=10)
+    size: Size | None = "1024x1024"
+    style: Name | None = "Base"
+    is_sensitive: Flag | None = True
+    sensitive_replace: Flag | None = False
+    mode: Literal["invoke", "async", "async_result"] = "invoke"
 
 
 def parse_chat_body(raw: bytes | bytearray | str) -> ChatBody:
@@ -167,11 +210,27 @@ def _of_result(body: _ResultBody) -> ChatBody:
     )
 
 
-def _explained(error: ValidationError) -> BodyError:
+def parse_draw_body(raw: bytes | bytearray | str) -> DrawBody:
+    """As `parse_chat_body`, for `/aigc/t2i/`."""
+    try:
+        return DrawBody.model_validate_json(raw)
+    except ValidationError as error:
+        raise _explained(error, DrawBody) from None  # as above
+
+
+def check_draw_body(values: Mapping[str, object]) -> DrawBody:
+    """As `parse_draw_body`, from parsed JSON; what the embedded client uses."""
+    try:
+        return DrawBody.model_validate(values)
+    except ValidationError as error:
+        raise _explained(error, DrawBody) from None  # as above
+
+
+def _explained(error: ValidationError, body: type[BaseModel] = ChatBody) -> BodyError:
     details = error.errors(include_url=False, include_input=False)
     seen: dict[str, str] = {}
     for detail in details:
-        seen.setdefault(_path(detail), _problem(detail))
+        seen.setdefault(_path(detail), _problem(detail, body))
     problems = [f"{path} {text}" if path else text for path, text in seen.items()]
     shown = "；".join(problems[:_SHOWN_PROBLEMS])
     if len(problems) > _SHOWN_PROBLEMS:
@@ -190,12 +249,12 @@ def _path(detail: ErrorDetails) -> str:
     return "".join(parts)
 
 
-def _problem(detail: ErrorDetails) -> str:
+def _problem(detail: ErrorDetails, body: type[BaseModel]) -> str:
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "extra_forbidden":
         name = str(detail["loc"][-1])[:64]
         near = (
-            difflib.get_close_matches(name, ChatBody.model_fields, n=1, cutoff=0.75)
+            difflib.get_close_matches(name, body.model_fields, n=1, cutoff=0.75)
             if len(detail["loc"]) == 1
             else []
         )
@@ -217,6 +276,7 @@ _PROBLEMS = {
     "string_too_short": "不能为空",
     "string_too_long": "过长，最多 {max_length} 个字符",
     "string_pattern_mismatch": "不能包含控制字符",
+    "picture_size": "应形如 1024x1024",
     "finite_number": "应为有限的数值",
     "int_from_float": "应为整数",
     "none_required": "不能在此给出",

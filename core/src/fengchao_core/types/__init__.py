@@ -18,6 +18,13 @@ from fengchao_core.types.asking import ChatParams as ChatParams
 from fengchao_core.types.asking import ChatRequest as ChatRequest
 from fengchao_core.types.asking import ResponseFormat as ResponseFormat
 from fengchao_core.types.asking import Tool as Tool
+from fengchao_core.types.gathering import Gathered as Gathered
+from fengchao_core.types.gathering import PartialAnswer as PartialAnswer
+from fengchao_core.types.gathering import SearchRequest as SearchRequest
+from fengchao_core.types.gathering import SearchResult as SearchResult
+from fengchao_core.types.gathering import WebPage as WebPage
+from fengchao_core.types.gathering import WebSearch as WebSearch
+from fengchao_core.types.media import DrawCall as DrawCall
 from fengchao_core.types.media import EmbeddingRequest as EmbeddingRequest
 from fengchao_core.types.media import EmbeddingResult as EmbeddingResult
 from fengchao_core.types.media import Image as Image

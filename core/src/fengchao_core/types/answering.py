@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field
+from typing import TYPE_CHECKING
 
 from fengchao_core.types.messages import Message
 from fengchao_core.types.models import Money
 from fengchao_core.types.shared import FinishReason, UsageSource, dataclass, empty
+
+if TYPE_CHECKING:
+    from fengchao_core.types.gathering import Gathered
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,8 @@ class Completion:
         cost: what it costs by the card's price; None where the model has no price.
         notes: what the gateway adapted on the way, one English sentence each.
         extra: vendor-only facts.
+        gathered: the pages and partial answers it rests on; None where none were asked for.
+        is_json: where JSON was asked for, whether the text is (and fits its schema); None where it was not.
     """
 
     request_id: str
@@ -125,6 +131,8 @@ class Completion:
     cost: Money | None = None
     notes: tuple[str, ...] = ()
     extra: Mapping[str, object] = field(default_factory=empty)
+    gathered: Gathered | None = None
+    is_json: bool | None = None
 
     @property
     def text(self) -> str:

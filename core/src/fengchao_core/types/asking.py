@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Literal
 
+from fengchao_core.types.gathering import WebSearch
 from fengchao_core.types.messages import ContentPart, Message
 from fengchao_core.types.models import ModelCard
 from fengchao_core.types.shared import dataclass, empty
@@ -99,6 +100,8 @@ class ChatCall:
         knowledge: the name of a knowledge base to take passages from.
         knowledge_top_k: how many passages at most.
         knowledge_threshold: largest distance of a passage, 0 to about 1100; 0 means no threshold.
+        search: look the query up on the web first, and give the model the pages; None means no search.
+        aggregate: further models that are asked the same question at the same time; `model` merges their answers.
         channel: which channel the caller came by; None takes either.
     """
 
@@ -117,8 +120,19 @@ class ChatCall:
     knowledge: str | None = None
     knowledge_top_k: int = 5
     knowledge_threshold: float = 500
+    search: WebSearch | None = None
+    aggregate: tuple[str, ...] = ()
     channel: Literal["online", "local"] | None = None
     params: ChatParams = DEFAULT_PARAMS
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether it asks for what most calls do without: a search, further models, a form of the answer."""
+        return (
+            self.params.response_format is not None
+            or self.search is not None
+            or bool(self.aggregate)
+        )
 
     @property
     def length(self) -> int:

@@ -10,6 +10,7 @@ from secrets import token_hex
 
 from typing_extensions import override
 
+from fengchao_core import types as core
 from fengchao_core.errors import ProviderError
 from fengchao_core.kit.auth import Authoriser, StaticAuth, TokenAuth
 from fengchao_core.kit.http import VendorHttp
@@ -24,6 +25,7 @@ from fengchao_core.types import (
     EmbeddingResult,
     ImageRequest,
     ImageResult,
+    SearchRequest,
     Usage,
 )
 from fengchao_zhipu import embeddings, files, images, search, tasks, wire
@@ -175,6 +177,16 @@ class ZhipuProvider(Provider):
         answer = await self._http.delete(files.path_of(file_id))
         with self._dressed():
             files.check_deleted(answer, self._http.classify)
+
+    async def search_web(self, request: SearchRequest) -> core.SearchResult:
+        """The pages that the search API finds. Raises `ProviderError`."""
+        pages = await self.search(
+            request.query[: search.LONGEST_QUERY],
+            engine=request.engine or "search_std",
+            count=request.count,
+            request_id=request.request_id or None,
+        )
+        return core.SearchResult(tuple(search.web_page(page) for page in pages))
 
     async def search(
         self,

@@ -15,9 +15,17 @@ from fengchao_core.errors import ProviderProtocolError
 from fengchao_core.kit.errors import Classify
 from fengchao_core.kit.openai_chat import dump
 from fengchao_core.kit.replies import read_reply
+from fengchao_core.types import WebPage
 
 SEARCH = "/web_search"
 AGENT = "/tools"
+
+LONGEST_QUERY = 70
+"""
+Characters of a query that the search API is given.
+
+Source: the vendor's description of `search_query`, which recommends no more; a longer one is not promised an answer.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +151,11 @@ def decode_agent(body: bytes, classify: Classify) -> tuple[SearchResult, ...]:
         raise ProviderProtocolError("the provider's search agent answered without a choice")
     steps = report.choices[0].message.tool_calls or ()
     return _pages(step.search_result for step in steps)
+
+
+def web_page(page: SearchResult) -> WebPage:
+    """A page as the gateway knows it. The vendor gives no score."""
+    return WebPage(page.title, page.link, page.content, page.media, page.published)
 
 
 def _pages(lists: Iterable[_Pages]) -> tuple[SearchResult, ...]:
