@@ -45,6 +45,7 @@ MODELS = [
     "generalv3.5",
     "4.0Ultra",
 ]
+LOCAL_MODELS = ["Qwen1.5-0.5B-Chat", "Qwen1.5-1.8B-Chat"]
 QUESTION = "你好，介绍一下北京"
 
 
@@ -68,10 +69,10 @@ async def ask_v1(session, url, model, *, stream):
     return "".join(c["choices"][0]["delta"].get("content") or "" for c in chunks if c["choices"])
 
 
-async def ask_aigc(session, url, model, *, stream):
+async def ask_aigc(session, url, model, *, stream, path="/aigc/chat/"):
     """The text of an answer in the product's own shape."""
     body = {"model": model, "query": QUESTION, "mode": "stream" if stream else "invoke"}
-    async with session.post(f"{url}/aigc/chat/", json=body) as response:
+    async with session.post(f"{url}{path}", json=body) as response:
         text = await response.text()
         assert response.status == 200, text
     events = (
@@ -81,6 +82,7 @@ async def ask_aigc(session, url, model, *, stream):
     )
     assert {200} == {event["status"] for event in events}, text
     assert events[-1]["choices"][0]["finish_reason"]
+    assert events[-1]["usage"]["completion_tokens"] > 0
     return "".join(event["choices"][0]["message"]["content"] for event in events)
 
 
@@ -100,3 +102,42 @@ async def test_every_model_answers(sandbox, ask):
             assert "沙箱" in streamed, model
 
         await asyncio.gather(*(both(model) for model in MODELS))
+
+
+@pytest.mark.xdist_group("local_qwen")
+@pytest.mark.parametrize("installed", [True, False], ids=["a stand-in", "emulated"])
+async def test_local_models_answer(tmp_path, installed):
+    """
+    The product's local models answer on their channel and through /v1, whole and streamed, and their cards say by what.
+
+    With torch a tiny model of random weights answers, in a real engine; without it the emulator does.
+    """
+    if installed:
+        pytest.importorskip("torch", reason="the engine's libraries are not installed")
+    else:  # what Python takes for a module that is not there
+        hidden = "import sys\nsys.modules['torch'] = sys.modules['transformers'] = None\n"
+        (tmp_path / "sitecustomize.py").write_text(hidden, "utf-8")
+    with served(tmp_path, env={} if installed else {"PYTHONPATH": str(tmp_path)}) as server:
+        headers = {"Authorization": f"Bearer {server.token}"}
+        async with aiohttp.ClientSession(headers=headers) as session:
+
+            async def both(model):
+                for stream in (False, True):
+                    said = await ask_v1(session, server.url, model, stream=stream)
+                    told = await ask_aigc(
+                        session, server.url, model, stream=stream, path="/aigc/local_chat/"
+                    )
+                    assert said
+                    assert told
+                    assert installed or ("沙箱" in said and "沙箱" in told)
+
+            await asyncio.gather(*(both(model) for model in LOCAL_MODELS))
+            async with session.post(
+                f"{server.url}/aigc/chat/", json={"model": LOCAL_MODELS[0], "query": QUESTION}
+            ) as refused:
+                assert 441 == refused.status
+            async with session.get(f"{server.url}/aigc/models/") as answer:
+                cards = {card["id"]: card for card in (await answer.json())["data"]}
+    for model in LOCAL_MODELS:
+        assert "本地模型" == cards[model]["channel"]
+        assert ("替身" if installed else "模拟") in cards[model]["owned_by"]

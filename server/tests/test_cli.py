@@ -116,6 +116,18 @@ def test_models(fengchao):
     assert "glm-4" in fengchao("models", env={"ZHIPUAI_API_KEY": "id.secret"}).stdout
 
 
+def test_models_tell_how_local_ones_fare(fengchao, tmp_path):
+    """A model that must be loaded has a state: idle while nobody asked, or what is wrong with its folder; nothing is loaded."""
+    path = tmp_path / "fengchao.toml"
+    path.write_text(
+        '[providers.local_qwen]\npreload = true\nmodels = { "Qwen3-8B" = "/nowhere/at/all" }\n',
+        "utf-8",
+    )
+    (model,) = json.loads(fengchao("models", "--json", "--config", str(path)).stdout)
+    assert ("failed", True) == (model["states"][0]["state"], model["is_local"])
+    assert "失败 failed" in fengchao("models", "--config", str(path)).stdout
+
+
 def test_plugins(fengchao):
     """Installed plugins are listed from metadata, needed or not."""
     infos = json.loads(fengchao("plugins", "--json").stdout)

@@ -364,7 +364,7 @@ async def test_a_folder_that_is_wrong_is_told(tmp_path):
     """A request is answered by an error at once, without the folder's name; the state says why."""
     sections = {"models": {MODEL: str(tmp_path / "nowhere")}, "devices": ["cpu"]}
     async with gateway_with(sections) as (gateway, _):
-        assert "idle" == gateway.states()[MODEL][0].state
+        assert "failed" == gateway.states()[MODEL][0].state
         text, error = await streamed(gateway, max_tokens=2)
         assert "" == text
         assert str(tmp_path) not in str(error)

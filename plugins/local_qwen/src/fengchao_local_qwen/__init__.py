@@ -43,7 +43,9 @@ def has_engine() -> bool:
 def _sandbox_settings(base_url: str) -> Mapping[str, object]:
     """A tiny model of random weights in a real engine where there can be one, the emulator elsewhere."""
     if has_engine():
-        return {"models": list(_SANDBOX_MODELS), "stand_in": True, "max_batch": 8, "threads": 1}
+        # Nonsense never comes to an end by itself.
+        small = {"max_batch": 8, "threads": 1, "max_output_tokens": 64}
+        return {"models": list(_SANDBOX_MODELS), "stand_in": True, **small}
     return {
         "models": list(_SANDBOX_MODELS),
         "base_url": f"{base_url}/v1",

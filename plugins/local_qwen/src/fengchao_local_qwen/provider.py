@@ -18,6 +18,7 @@ from fengchao_local_qwen.metrics import Gauges
 from fengchao_local_qwen.noticeboard import Noticeboard
 from fengchao_local_qwen.process import EngineProcess, engine_config
 from fengchao_local_qwen.settings import LocalQwenSettings
+from fengchao_local_qwen.weights import FolderError, read_weights
 
 
 class LocalQwen(Provider):
@@ -81,7 +82,7 @@ class LocalQwen(Provider):
         order = ("ready", "loading", "down", "failed", "idle")
         best = min((e.state for e in engines), key=lambda state: order.index(state.state))
         if best.state == "idle":
-            return self._board.read(model) or best
+            return self._board.read(model) or _judged(engines[0]) or best
         return ModelState(
             best.state,
             best.progress,
@@ -129,6 +130,17 @@ class LocalQwen(Provider):
         self._board.write(
             (model, engine.state) for model, engines in self._engines.items() for engine in engines
         )
+
+
+def _judged(engine: EngineProcess) -> ModelState | None:
+    """What its folder alone says of an engine that nobody started; None where nothing speaks against it."""
+    if engine.config.stand_in:
+        return None
+    try:
+        read_weights(engine.config.folder, kind=engine.config.kind)
+    except FolderError as error:
+        return ModelState("failed", detail=str(error))
+    return None
 
 
 class RemoteEngine(Provider):

@@ -1,11 +1,14 @@
-"""`fengchao models`: every model that can be asked with these settings, and what it costs."""
+"""`fengchao models`: every model that can be asked with these settings, what it costs, and how local ones fare."""
 
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from fengchao_core.provider import ModelState
 from fengchao_core.types import ModelCard
 from fengchao_server.cli.opened import load_settings, open_unbooked
 from fengchao_server.cli.terminal import answer_json, say, table
@@ -14,8 +17,8 @@ from fengchao_server.process import run as run_loop
 
 def run(args: Namespace) -> int:
     """List the models."""
-    cards = run_loop(_cards(args))
-    facts = [_facts(card) for card in cards]
+    cards, states = run_loop(_cards(args))
+    facts = [_facts(card, states.get(card.id, ())) for card in cards]
     if args.json:
         answer_json(facts)
     elif not facts:
@@ -24,6 +27,7 @@ def run(args: Namespace) -> int:
             "no model can be asked: configure a provider, or try fengchao serve --sandbox"
         )
     else:
+        columns: tuple[str, ...] = ("状态 state",) if states else ()
         table(
             (
                 "模型 model",
@@ -32,6 +36,7 @@ def run(args: Namespace) -> int:
                 "输入 max in",
                 "输出 max out",
                 "价格/千token price per 1k",
+                *columns,
             ),
             [
                 (
@@ -41,6 +46,7 @@ def run(args: Namespace) -> int:
                     f["max_input_tokens"],
                     f["max_output_tokens"],
                     _price(f),
+                    *([_state(f)] if states else []),
                 )
                 for f in facts
             ],
@@ -48,12 +54,14 @@ def run(args: Namespace) -> int:
     return 0
 
 
-async def _cards(args: Namespace) -> tuple[ModelCard, ...]:
+async def _cards(
+    args: Namespace,
+) -> tuple[tuple[ModelCard, ...], dict[str, tuple[ModelState, ...]]]:
     async with open_unbooked(load_settings(args)) as gateway:
-        return await gateway.discover()
+        return await gateway.discover(), gateway.states()
 
 
-def _facts(card: ModelCard) -> dict[str, Any]:
+def _facts(card: ModelCard, states: Sequence[ModelState]) -> dict[str, Any]:
     price = card.price_on(datetime.now(UTC).date())
     return {
         "id": card.id,
@@ -64,6 +72,7 @@ def _facts(card: ModelCard) -> dict[str, Any]:
         "capabilities": sorted(card.capabilities),
         "max_input_tokens": card.max_input_tokens,
         "max_output_tokens": card.max_output_tokens,
+        "states": [asdict(state) for state in states],
         "price": price
         and {
             "input": str(price.input),
@@ -82,3 +91,22 @@ def _price(facts: dict[str, Any]) -> str:
         return "无价 no price"
     doubt = "" if price["confirmed"] else " ?"
     return f"{price['input']} / {price['output']} {price['currency']}{doubt}"
+
+
+_STATES = {
+    "idle": "未加载 idle",
+    "loading": "加载中 loading",
+    "ready": "就绪 ready",
+    "failed": "失败 failed",
+    "down": "重启中 restarting",
+}
+
+
+def _state(facts: dict[str, Any]) -> str:
+    told = []
+    for state in facts["states"]:
+        words = _STATES[state["state"]]
+        if state["state"] == "loading" and state["progress"] is not None:
+            words += f" {state['progress']:.0%}"
+        told.append(f"{words}: {state['detail']}" if state["detail"] else words)
+    return "; ".join(told)

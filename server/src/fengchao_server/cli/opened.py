@@ -71,7 +71,12 @@ def _user() -> str:
 
 @asynccontextmanager
 async def open_unbooked(settings: Settings) -> AsyncIterator[Gateway]:
-    """The gateway, booking nothing and touching no database."""
+    """The gateway, booking nothing, touching no database, and loading no model before it is asked."""
+    lazy = {
+        name: {**raw, "preload": False} if "preload" in raw else raw
+        for name, raw in settings.providers.items()
+    }
+    settings = settings.model_copy(update={"providers": lazy})
     async with Gateway.open(settings, store=MemoryStore()) as gateway:
         yield gateway
 
