@@ -38,6 +38,8 @@ from fengchao.wire.models import (
     ModelList,
     PromptCard,
     PromptList,
+    TaskCard,
+    TaskList,
 )
 
 __all__ = [
@@ -72,5 +74,7 @@ __all__ = [
     "Retry",
     "SensitiveContentError",
     "ServerError",
+    "TaskCard",
+    "TaskList",
     "WrongChannelError",
 ]

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import Future
 from contextlib import aclosing, suppress
 from types import TracebackType
 from typing import Self
 
-from fengchao.arguments import ChatArguments
 from fengchao.calls import Calls
 from fengchao.errors import ClientClosedError
 from fengchao.handoff import Handoff
 from fengchao.portal import Portal
-from fengchao.wire.models import FinalResponse
+from fengchao.wire.models import ChatCompletionResponse, FinalResponse
 
 MOST_WAITING = 64
 """Events that wait for a sync consumer; while there are more, the connection is not read."""
@@ -28,9 +27,14 @@ class AsyncAnswerStream:
             async for event in stream:
                 ...
 
+    Attributes:
+        task_id: of a resumable stream, once its first event was given: what `attach()` takes.
+
     Leaving the `async with` block, `aclose()`, or the end of the iteration closes the request. A loop that is left early
     without either closes it as soon as its iterator is gone, which CPython and asyncio see to within a moment.
     """
+
+    task_id: str | None = None
 
     def __init__(self, events: AsyncGenerator[FinalResponse, None]) -> None:
         self._events = events
@@ -41,7 +45,7 @@ class AsyncAnswerStream:
 
     async def __anext__(self) -> FinalResponse:
         """The next event."""
-        return await anext(self._events)
+        return self._seen(await anext(self._events))
 
     async def __aenter__(self) -> Self:
         """The stream itself."""
@@ -64,7 +68,11 @@ class AsyncAnswerStream:
         # A generator of its own, so that leaving a loop early drops something whose end is noticed.
         async with aclosing(self._events) as events:
             async for event in events:
-                yield event
+                yield self._seen(event)
+
+    def _seen(self, event: FinalResponse) -> FinalResponse:
+        self.task_id = self.task_id or _task_id(event)
+        return event
 
 
 class AnswerStream:
@@ -74,12 +82,19 @@ class AnswerStream:
         for event in client.chat("glm-4", query="你好", mode="stream"):
             ...
 
+    Attributes:
+        task_id: of a resumable stream, once its first event was given: what `attach()` takes.
+
     Leaving the loop early, leaving a `with` block, or `close()` closes the request. One thread may iterate it.
     """
 
-    def __init__(self, portal: Portal[Calls], arguments: ChatArguments) -> None:
+    task_id: str | None = None
+
+    def __init__(
+        self, portal: Portal[Calls], ask: Callable[[Calls], AsyncGenerator[FinalResponse, None]]
+    ) -> None:
         self._portal = portal
-        self._arguments = arguments
+        self._ask = ask
         self._handoff: Handoff[FinalResponse] = Handoff(MOST_WAITING)
         self._pump: Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -100,6 +115,7 @@ class AnswerStream:
         if event is None:
             self._closed = True
             raise StopIteration
+        self.task_id = self.task_id or _task_id(event)
         return event
 
     def __enter__(self) -> Self:
@@ -149,7 +165,7 @@ class AnswerStream:
 
     async def _pumped(self, calls: Calls) -> None:
         self._task = asyncio.current_task()
-        async with aclosing(calls.stream(self._arguments)) as events:
+        async with aclosing(self._ask(calls)) as events:
             async for event in events:
                 await self._handoff.put(event)
 
@@ -158,3 +174,7 @@ class AnswerStream:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+
+
+def _task_id(event: FinalResponse) -> str | None:
+    return event.data.task_id if isinstance(event.data, ChatCompletionResponse) else None

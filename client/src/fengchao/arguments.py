@@ -50,6 +50,7 @@ class ChatOptions(TypedDict, total=False):
     agg_models: Sequence[str] | None
     search_param: Mapping[str, float] | None
     json_schema: Mapping[str, Any] | None
+    resumable: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ class ChatArguments:
     agg_models: Sequence[str] | None
     search_param: Mapping[str, float] | None
     json_schema: Mapping[str, Any] | None = None
+    resumable: bool = False
 
     async def payload(self) -> dict[str, Any]:
         """
@@ -119,6 +121,8 @@ class ChatArguments:
         }
         if self.json_schema is not None:  # an older service does not know the field
             body["json_schema"] = dict(self.json_schema)
+        if self.resumable:  # likewise
+            body["resumable"] = True
         return body
 
     def paths(self) -> list[str]:

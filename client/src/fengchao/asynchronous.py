@@ -152,6 +152,7 @@ class FengChaoAsync:
         search_param: Mapping[str, float] | None = None,
         *,
         json_schema: Mapping[str, Any] | None = None,
+        resumable: bool = False,
     ) -> FinalResponse: ...
 
     async def chat(
@@ -185,6 +186,7 @@ class FengChaoAsync:
         search_param: Mapping[str, float] | None = None,
         *,
         json_schema: Mapping[str, Any] | None = None,
+        resumable: bool = False,
     ) -> FinalResponse | AsyncAnswerStream:
         """
         Ask a model.
@@ -221,6 +223,7 @@ class FengChaoAsync:
             search_param: look the question up on the web first: `{"top_k": 5, "score": 0.1}`, pages at most and the
                 least relevance of one. They stand in the answer's `search`.
             json_schema: a JSON schema that the answer must fit; asks for JSON by itself.
+            resumable: of a stream: the answer goes on when the connection is lost, and `attach()` reads it again.
 
         Returns:
             the answer; with `mode="stream"` an iterator of its events, which sends nothing before it is iterated.
@@ -257,10 +260,51 @@ class FengChaoAsync:
             agg_models,
             search_param,
             json_schema,
+            resumable,
         )
         if mode == "stream":
             return AsyncAnswerStream(self._calls.stream(arguments))
         return await self._calls.chat(arguments)
+
+    async def tasks(self, limit: int = 100) -> FinalResponse:
+        """The asynchronous tasks of these keys, newest first: `data` is a `TaskList`."""
+        return await self._calls.tasks(limit)
+
+    async def cancel_task(self, task_id: str) -> FinalResponse:
+        """End an asynchronous task; `data` is its `TaskCard` afterwards. One that has ended stays as it is."""
+        return await self._calls.cancel(task_id)
+
+    async def wait_for(
+        self, task_id: str, *, timeout: float | None = None, interval: float = 1.0
+    ) -> FinalResponse:
+        """
+        The answer of an asynchronous task, once it has one.
+
+        Args:
+            timeout: seconds to wait; None waits until the task has ended, one way or another. Where they pass, the answer's
+                status is 6602.
+            interval: seconds between two questions.
+
+        Raises:
+            FengChaoAPIError: only of a client made with `errors="raise"`.
+        """
+        return await self._calls.wait_for(task_id, interval_s=interval, timeout_s=timeout)
+
+    def attach(
+        self, task_id: str, start: int = 0, *, timeout: float | None = None
+    ) -> AsyncAnswerStream:
+        """
+        Read a resumable stream again; what has not come yet is waited for.
+
+        Args:
+            task_id: `task_id` of the stream, or of any of its events.
+            start: the number of the first event wanted, from 0.
+            timeout: seconds to wait for the next event, instead of the client's.
+
+        Returns:
+            as `chat` with `mode="stream"`.
+        """
+        return AsyncAnswerStream(self._calls.attach(task_id, start, timeout))
 
     async def t2i(
         self,

@@ -34,6 +34,24 @@ class Backend(Protocol):
         """The events of an answer; closing the generator ends the request."""
         ...
 
+    async def result(self, task_id: str) -> FinalResponse:
+        """The answer of an asynchronous task."""
+        ...
+
+    async def tasks(self, limit: int) -> FinalResponse:
+        """The caller's asynchronous tasks."""
+        ...
+
+    async def cancel(self, task_id: str) -> FinalResponse:
+        """End one of them."""
+        ...
+
+    def attach(
+        self, task_id: str, start: int, timeout_s: float | None
+    ) -> AsyncGenerator[FinalResponse, None]:
+        """The events of a resumable stream, from number `start` on."""
+        ...
+
     async def draw(self, arguments: DrawArguments) -> FinalResponse:
         """Pictures."""
         ...

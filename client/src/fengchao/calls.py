@@ -9,6 +9,7 @@ from typing import Literal
 from fengchao.arguments import ChatArguments, DrawArguments
 from fengchao.backend import Backend, Listing
 from fengchao.errors import FengChaoAPIError
+from fengchao.polling import polled
 from fengchao.wire.models import FinalResponse
 
 Errors = Literal["return", "raise"]
@@ -34,14 +35,42 @@ class Calls:
         """A whole answer, or what an asynchronous mode answers."""
         return await self._settled(self._backend.chat(arguments))
 
+    async def tasks(self, limit: int) -> FinalResponse:
+        """The caller's asynchronous tasks."""
+        return await self._settled(self._backend.tasks(limit))
+
+    async def cancel(self, task_id: str) -> FinalResponse:
+        """End one of them."""
+        return await self._settled(self._backend.cancel(task_id))
+
+    async def wait_for(
+        self, task_id: str, *, interval_s: float, timeout_s: float | None
+    ) -> FinalResponse:
+        """The answer of a task, once it has one."""
+        waiting = polled(
+            lambda: self._backend.result(task_id), interval_s=interval_s, timeout_s=timeout_s
+        )
+        return await self._settled(waiting)
+
+    def attach(
+        self, task_id: str, start: int, timeout_s: float | None
+    ) -> AsyncGenerator[FinalResponse, None]:
+        """The events of a resumable stream; as `stream`."""
+        return self._streamed(self._backend.attach(task_id, start, timeout_s))
+
     async def draw(self, arguments: DrawArguments) -> FinalResponse:
         """Pictures."""
         return await self._settled(self._backend.draw(arguments))
 
-    async def stream(self, arguments: ChatArguments) -> AsyncGenerator[FinalResponse, None]:
+    def stream(self, arguments: ChatArguments) -> AsyncGenerator[FinalResponse, None]:
         """The events of an answer; where failures are returned, a failure is the last of them."""
+        return self._streamed(self._backend.stream(arguments))
+
+    async def _streamed(
+        self, source: AsyncGenerator[FinalResponse, None]
+    ) -> AsyncGenerator[FinalResponse, None]:
         try:
-            async with aclosing(self._backend.stream(arguments)) as events:
+            async with aclosing(source) as events:
                 async for event in events:
                     yield event
         except FengChaoAPIError as error:

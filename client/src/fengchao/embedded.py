@@ -35,15 +35,25 @@ from fengchao.wire.models import (
     KGList,
     ModelList,
     PromptList,
+    TaskCard,
+    TaskList,
 )
 from fengchao.wire.request import ChatBody, check_chat_body, check_draw_body
-from fengchao.wire.tasks import KINDS, submit_chat, task_result
+from fengchao.wire.tasks import (
+    KINDS,
+    open_chat_stream,
+    submit_chat,
+    task_card,
+    task_id_of,
+    task_list,
+)
 from fengchao_core.caller import EMBEDDED
 from fengchao_core.errors import FengChaoError
 from fengchao_core.gateway import Gateway
 
 if TYPE_CHECKING:
     from fengchao_core.exchange import Exchange
+    from fengchao_core.jobs import Jobs
     from fengchao_core.retry import Retry as CoreRetry
 
 T = TypeVar("T")
@@ -95,6 +105,14 @@ class EmbeddedBackend:
         limit_s = self._limit(arguments)
         with _as_answers(arguments):
             body = check_chat_body(await arguments.payload())
+            if body.resumable:
+                id_ = await open_chat_stream(self._gateway, body, None, EMBEDDED)
+        if body.resumable:
+            async with aclosing(self.attach(id_, 0, limit_s)) as resumable:
+                async for answer in resumable:
+                    yield answer
+            return
+        with _as_answers(arguments):
             exchange = await self._prepared(body, arguments, stream=True)
         events = AnswerEvents(exchange)
         async with aclosing(self._gateway.run(exchange)) as batches:
@@ -116,13 +134,52 @@ class EmbeddedBackend:
                 result = await self._gateway.draw(to_draw_call(body))
         return FinalResponse(data=ChatCompletionResponse.model_validate(drawn(result, body.model)))
 
+    async def result(self, task_id: str) -> FinalResponse:
+        """The answer of an asynchronous task."""
+        with _as_answers():
+            whole = await self._jobs.result(task_id)
+        return FinalResponse(data=ChatCompletionResponse.model_validate(whole))
+
+    async def tasks(self, limit: int) -> FinalResponse:
+        """The asynchronous tasks."""
+        with _as_answers():
+            listed = task_list(await self._jobs.list(limit=limit))
+        return FinalResponse(data=TaskList.model_validate(listed))
+
+    async def cancel(self, task_id: str) -> FinalResponse:
+        """End one of them."""
+        with _as_answers():
+            card = task_card(await self._jobs.cancel(task_id))
+        return FinalResponse(data=TaskCard.model_validate(card))
+
+    async def attach(
+        self, task_id: str, start: int, timeout_s: float | None
+    ) -> AsyncGenerator[FinalResponse, None]:
+        """The events of a resumable stream, from number `start` on."""
+        limit_s = self._timeout_s if timeout_s is None else timeout_s
+        if start < 0:
+            raise error_of(Code.INVALID_PARAMETER, "start 应为不小于 0 的整数")
+        async with aclosing(self._jobs.events(task_id, start=start)) as batches:
+            while True:
+                with _as_answers():
+                    batch = await _within(limit_s, lambda: anext(batches, None))
+                if batch is None:
+                    break
+                for event in batch:
+                    yield FinalResponse(data=ChatCompletionResponse.model_validate_json(event))
+
+    @property
+    def _jobs(self) -> Jobs:
+        jobs = self._gateway.jobs
+        jobs.register(*KINDS)
+        return jobs
+
     async def _task(self, body: ChatBody) -> FinalResponse:
-        gateway = self._gateway
-        gateway.jobs.register(*KINDS)
+        jobs = self._jobs
         if body.mode == "async":
-            submitted = await submit_chat(gateway, body, None, EMBEDDED)
+            submitted = await submit_chat(self._gateway, body, None, EMBEDDED)
             return FinalResponse(data=submitted["choices"][0]["message"]["content"])
-        whole = await task_result(gateway, body, EMBEDDED)
+        whole = await jobs.result(task_id_of(body))
         return FinalResponse(data=ChatCompletionResponse.model_validate(whole))
 
     async def _prepared(
@@ -141,14 +198,17 @@ class EmbeddedBackend:
 
 
 @contextmanager
-def _as_answers(arguments: ChatArguments | DrawArguments) -> Iterator[None]:
+def _as_answers(
+    arguments: ChatArguments | DrawArguments | None = None,
+) -> Iterator[None]:
     try:
         yield
     except (FengChaoError, BodyError) as error:
         said = status_of(error)
         data = None
         if said.http_status == Code.OK:
-            whole = failed(said, request_id=arguments.request_id, model=arguments.model)
+            asked = (None, None) if arguments is None else (arguments.request_id, arguments.model)
+            whole = failed(said, request_id=asked[0], model=asked[1])
             data = ChatCompletionResponse.model_validate(whole)
         response = FinalResponse(status=said.body_status, msg=said.msg, data=data)
         raise error_for(response) from error

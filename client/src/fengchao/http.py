@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import orjson
 from pydantic import BaseModel, ValidationError
@@ -19,7 +21,7 @@ from fengchao.arguments import ChatArguments, DrawArguments, read_file
 from fengchao.backend import Listing
 from fengchao.channels import Channels
 from fengchao.errors import FengChaoAPIError, error_for, error_of
-from fengchao.retry import steered, with_retries
+from fengchao.retry import Retry, steered, with_retries
 from fengchao.sessions import Sessions, Shared, open_session
 from fengchao.signing import Signer
 from fengchao.transport import EventStream, Transport
@@ -30,6 +32,8 @@ from fengchao.wire.models import (
     KGList,
     ModelList,
     PromptList,
+    TaskList,
+    TaskResponse,
     UploadResponse,
 )
 
@@ -40,6 +44,7 @@ _LISTS: dict[Listing, tuple[str, type[ModelList | PromptList | KGList]]] = {
 }
 _ONLINE, _LOCAL = "/aigc/chat/", "/aigc/local_chat/"
 _UPLOAD, _DRAW = "/aigc/uploadfiles/", "/aigc/t2i/"
+_TASKS, _STREAM = "/aigc/tasks/", "/aigc/stream/"
 _PATH_MAY_BE_WRONG = frozenset({440, 441, 442})
 
 T = TypeVar("T")
@@ -82,6 +87,12 @@ class HttpBackend:
 
     async def chat(self, arguments: ChatArguments) -> FinalResponse:
         """A whole answer, or the id of a task."""
+        if arguments.mode == "async_result" and arguments.task_id:
+            return await self._result(
+                arguments.task_id,
+                arguments.timeout,
+                steered(arguments.retry_action, arguments.try_num),
+            )
         async with self._sessions.lease() as shared:
             body = await self._body(shared, arguments)
 
@@ -100,16 +111,53 @@ class HttpBackend:
                 return await self._transport.stream(shared.session, path, body, arguments.timeout)
 
             events = await self._routed(shared, arguments, open_stream)
-            try:
-                finished = False
-                while (event := await events.next()) is not None:
-                    answer = _parsed(ChatCompletionResponse, event)
-                    finished = any(choice.finish_reason for choice in answer.choices)
-                    yield _answered(answer, "stream")
-                if not finished:
-                    raise error_of(Code.ACCESS_FAILED, "流式结果在结束之前中断")
-            finally:
-                events.close()
+            async with aclosing(_read(events, finished=False)) as answers:
+                async for answer in answers:
+                    yield answer
+
+    async def attach(
+        self, task_id: str, start: int, timeout_s: float | None
+    ) -> AsyncGenerator[FinalResponse, None]:
+        """The events of a resumable stream, from number `start` on."""
+        path = f"{_STREAM}{quote(task_id, safe='')}?from={start}"
+        async with self._sessions.lease() as shared:
+            events = await with_retries(
+                lambda: self._transport.stream(shared.session, path, None, timeout_s), None
+            )
+            async with aclosing(_read(events, finished=True)) as answers:
+                async for answer in answers:
+                    yield answer
+
+    async def result(self, task_id: str) -> FinalResponse:
+        """The answer of an asynchronous task."""
+        return await self._result(task_id, None, None)
+
+    async def _result(
+        self, task_id: str, timeout_s: float | None, retry: Retry | None
+    ) -> FinalResponse:
+        # A task is asked for by its id alone: neither its model nor the path it came by matters.
+        body = _dumped({"mode": "async_result", "task_id": task_id})
+        async with self._sessions.lease() as shared:
+            raw = await with_retries(
+                lambda: self._transport.post(shared.session, _ONLINE, body, timeout_s), retry
+            )
+        return _answered(_parsed(ChatCompletionResponse, raw), "async_result")
+
+    async def tasks(self, limit: int) -> FinalResponse:
+        """The caller's asynchronous tasks."""
+        path = f"{_TASKS}?limit={limit}"
+        async with self._sessions.lease() as shared:
+            raw = await with_retries(lambda: self._transport.ask(shared.session, "GET", path), None)
+        return FinalResponse(data=_parsed(TaskList, raw))
+
+    async def cancel(self, task_id: str) -> FinalResponse:
+        """End one of them."""
+        path = f"{_TASKS}{quote(task_id, safe='')}"
+        async with self._sessions.lease() as shared:
+            raw = await with_retries(
+                lambda: self._transport.ask(shared.session, "DELETE", path), None
+            )
+        return FinalResponse(data=_parsed(TaskResponse, raw).data)
 
     async def draw(self, arguments: DrawArguments) -> FinalResponse:
         """Pictures."""
@@ -155,6 +203,19 @@ class HttpBackend:
                 raise error_for(FinalResponse(status=uploaded.status, msg=uploaded.msg))
             payload["files"] = uploaded.files
         return _dumped(payload)
+
+
+async def _read(events: EventStream, *, finished: bool) -> AsyncGenerator[FinalResponse, None]:
+    """The answers of a stream, which is closed in the end. `finished`: whether it may end before its first event."""
+    try:
+        while (event := await events.next()) is not None:
+            answer = _parsed(ChatCompletionResponse, event)
+            finished = any(choice.finish_reason for choice in answer.choices)
+            yield _answered(answer, "stream")
+        if not finished:
+            raise error_of(Code.ACCESS_FAILED, "流式结果在结束之前中断")
+    finally:
+        events.close()
 
 
 def _path(*, local: bool) -> str:

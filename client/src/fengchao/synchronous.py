@@ -155,6 +155,7 @@ class FengChao:
         search_param: Mapping[str, float] | None = None,
         *,
         json_schema: Mapping[str, Any] | None = None,
+        resumable: bool = False,
     ) -> FinalResponse: ...
 
     def chat(
@@ -188,6 +189,7 @@ class FengChao:
         search_param: Mapping[str, float] | None = None,
         *,
         json_schema: Mapping[str, Any] | None = None,
+        resumable: bool = False,
     ) -> FinalResponse | AnswerStream:
         """
         Ask a model.
@@ -224,6 +226,7 @@ class FengChao:
             search_param: look the question up on the web first: `{"top_k": 5, "score": 0.1}`, pages at most and the
                 least relevance of one. They stand in the answer's `search`.
             json_schema: a JSON schema that the answer must fit; asks for JSON by itself.
+            resumable: of a stream: the answer goes on when the connection is lost, and `attach()` reads it again.
 
         Returns:
             the answer; with `mode="stream"` an iterator of its events, which sends nothing before it is iterated.
@@ -260,10 +263,51 @@ class FengChao:
             agg_models,
             search_param,
             json_schema,
+            resumable,
         )
         if mode == "stream":
-            return AnswerStream(self._portal, arguments)
+            return AnswerStream(self._portal, lambda calls: calls.stream(arguments))
         return self._portal.run(lambda calls: calls.chat(arguments))
+
+    def tasks(self, limit: int = 100) -> FinalResponse:
+        """The asynchronous tasks of these keys, newest first: `data` is a `TaskList`."""
+        return self._portal.run(lambda calls: calls.tasks(limit))
+
+    def cancel_task(self, task_id: str) -> FinalResponse:
+        """End an asynchronous task; `data` is its `TaskCard` afterwards. One that has ended stays as it is."""
+        return self._portal.run(lambda calls: calls.cancel(task_id))
+
+    def wait_for(
+        self, task_id: str, *, timeout: float | None = None, interval: float = 1.0
+    ) -> FinalResponse:
+        """
+        The answer of an asynchronous task, once it has one.
+
+        Args:
+            timeout: seconds to wait; None waits until the task has ended, one way or another. Where they pass, the answer's
+                status is 6602.
+            interval: seconds between two questions.
+
+        Raises:
+            FengChaoAPIError: only of a client made with `errors="raise"`.
+        """
+        return self._portal.run(
+            lambda calls: calls.wait_for(task_id, interval_s=interval, timeout_s=timeout)
+        )
+
+    def attach(self, task_id: str, start: int = 0, *, timeout: float | None = None) -> AnswerStream:
+        """
+        Read a resumable stream again; what has not come yet is waited for.
+
+        Args:
+            task_id: `task_id` of the stream, or of any of its events.
+            start: the number of the first event wanted, from 0.
+            timeout: seconds to wait for the next event, instead of the client's.
+
+        Returns:
+            as `chat` with `mode="stream"`.
+        """
+        return AnswerStream(self._portal, lambda calls: calls.attach(task_id, start, timeout))
 
     def t2i(
         self,

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import orjson
 
@@ -66,6 +66,17 @@ class Transport:
             ) as response:
                 return await _good_body(response)
 
+    async def ask(
+        self, session: ClientSession, method: Literal["GET", "DELETE"], path: str
+    ) -> bytes:
+        """The body of an answer that needs keys, to a request without a body."""
+        headers = {"Authorization": self._signer.token()}
+        with _put_into_words():
+            async with session.request(
+                method, self._base_url + path, headers=headers, timeout=self._limit(None)
+            ) as response:
+                return await _good_body(response)
+
     async def upload(
         self,
         session: ClientSession,
@@ -88,18 +99,19 @@ class Transport:
                 return await _good_body(response)
 
     async def stream(
-        self, session: ClientSession, path: str, body: bytes, timeout_s: float | None
+        self, session: ClientSession, path: str, body: bytes | None, timeout_s: float | None
     ) -> EventStream:
-        """The answer to a JSON body as a stream, once its first event is there. The caller closes it."""
+        """The answer to a JSON body, or to a GET, as a stream, once its first event is there. The caller closes it."""
         headers = {
-            **_JSON,
+            **(_JSON if body is not None else {}),
             "Accept": "text/event-stream",
             "Authorization": self._signer.token(),
         }
         limit = self._limit(timeout_s, stream=True)
+        method = "GET" if body is None else "POST"
         with _put_into_words():
-            response = await session.post(
-                self._base_url + path, data=body, headers=headers, timeout=limit
+            response = await session.request(
+                method, self._base_url + path, data=body, headers=headers, timeout=limit
             )
         stream = EventStream(response)
         try:

@@ -623,10 +623,9 @@ class Pipeline:
         self, operation: str, meter: Meter, span: Span, error: BaseException | None, request_id: str
     ) -> None:
         row = meter.close(error, request_id)
-        if (held := HELD.get()) is None:
+        held = HELD.get()
+        if held is None or not held.take(row):
             self._ledger.settle(row)
-        else:
-            held.append(row)
         self._telemetry.end(span, operation, row)
 
 

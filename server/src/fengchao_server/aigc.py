@@ -30,6 +30,7 @@ from fengchao_server import refusals as r
 from fengchao_server.answers import JSON_UTF8, Answer
 from fengchao_server.bodies import parse_object
 from fengchao_server.dispatch import Call
+from fengchao_server.tasks import resumable_stream
 
 _NOT_KEPT: Final = {"Cache-Control": "no-store"}
 
@@ -146,6 +147,8 @@ async def _chat(call: Call, channel: Literal["online", "local"]) -> Answer:
         return _json(await tasks.submit_chat(gateway, body, channel, call.caller))
     if body.mode == "async_result":
         return _json(await tasks.task_result(gateway, body, call.caller))
+    if body.resumable and body.mode == "stream":
+        return await resumable_stream(call, body, channel)
     asked = bridge.to_call(body, channel)
     if body.mode != "stream":
         exchange = call.exchange = await gateway.prepare(asked, stream=False, caller=call.caller)

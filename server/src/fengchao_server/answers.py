@@ -144,6 +144,10 @@ class EventStream(Answer):
         self._is_chunked = request.version.minor > 0
         self._keep_alive = request.keep_alive and self._is_chunked
 
+    def headers_too(self, headers: Mapping[str, str]) -> None:
+        """Send these further headers, where nothing is sent yet."""
+        self._extra = headers
+
     def send(self, data: bytes) -> None:
         """
         Send events.
@@ -212,7 +216,7 @@ class EventStream(Answer):
 
     def _opening(self) -> bytes:
         head = _head(
-            self._request, 200, b"text/event-stream; charset=utf-8", self.request_id, _NO_HEADERS
+            self._request, 200, b"text/event-stream; charset=utf-8", self.request_id, self._extra
         )
         head += b"Cache-Control: no-cache\r\nX-Accel-Buffering: no\r\n"
         head += b"Transfer-Encoding: chunked\r\n" if self._is_chunked else b""

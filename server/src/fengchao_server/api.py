@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fengchao import wire
-from fengchao_server import admin, aigc, pages, static
+from fengchao_server import admin, aigc, pages, static, tasks
 from fengchao_server.admin.shape import AdminShape
 from fengchao_server.routes import Route, RouteTable
 from fengchao_server.v1 import embeddings, handlers, schema
@@ -44,17 +44,33 @@ def _aigc() -> list[Route]:
         ),
         Route(
             method="POST", path="/aigc/chat/", handler=aigc.chat, shape=product, body="own", streams=True,
-            summary="对话服务：在线模型（mode 为 invoke 或 stream）",
+            summary="对话服务：在线模型（mode 为 invoke、stream、async 或 async_result）",
             takes=wire.ChatBody, gives=wire.ChatCompletionResponse,
         ),
         Route(
             method="POST", path="/aigc/local_chat/", handler=aigc.local_chat, shape=product, body="own", streams=True,
-            summary="对话服务：本地模型（mode 为 invoke 或 stream）",
+            summary="对话服务：本地模型（mode 为 invoke、stream、async 或 async_result）",
             takes=wire.ChatBody, gives=wire.ChatCompletionResponse,
         ),
         Route(
             method="POST", path="/aigc/t2i/", handler=aigc.draw, shape=product, body="own",
             summary="文生图", takes=wire.DrawBody, gives=wire.ChatCompletionResponse,
+        ),
+        Route(
+            method="GET", path="/aigc/tasks/", handler=tasks.task_list, shape=product,
+            summary="查看自己的异步任务", query=("limit?",), gives=wire.TaskListResponse,
+        ),
+        Route(
+            method="GET", path="/aigc/tasks/{id}", handler=tasks.task, shape=product,
+            summary="查看一个异步任务", gives=wire.TaskResponse,
+        ),
+        Route(
+            method="DELETE", path="/aigc/tasks/{id}", handler=tasks.cancel_task, shape=product,
+            summary="取消一个异步任务", gives=wire.TaskResponse,
+        ),
+        Route(
+            method="GET", path="/aigc/stream/{id}", handler=tasks.read_stream, shape=product, streams=True,
+            summary="重新读取一个可恢复的流", query=("from?",), gives=wire.ChatCompletionResponse,
         ),
     ]  # fmt: skip
 

@@ -169,7 +169,17 @@ class AnswerEvents:
 
 def frame(event: Mapping[str, object]) -> bytes:
     """An event as bytes to send."""
-    return b"data: %b\n\n" % _one_line(orjson.dumps(event))
+    return framed(event_json(event))
+
+
+def event_json(event: Mapping[str, object]) -> bytes:
+    """An event as one line of JSON."""
+    return _one_line(orjson.dumps(event))
+
+
+def framed(line: bytes) -> bytes:
+    """A line of `event_json` as bytes to send."""
+    return b"data: %b\n\n" % line
 
 
 def _quoted(text: str) -> bytes:

@@ -178,6 +178,7 @@ class ChatCompletionResponse(BaseModel):
         status: 200, or the code of what went wrong; `msg` then says it in words.
         notes: what was adapted on the way, where something was: turns of the history that did not fit the model, say. Of
             a stream it stands in the last event.
+        task_id: of an asynchronous task that was submitted, and in the events of a resumable stream.
     """
 
     request_id: str | None = None
@@ -192,6 +193,52 @@ class ChatCompletionResponse(BaseModel):
     search: list[ChatCompletionResponseSearch] | None = None
     agg: list[ChatCompletionResponseAgg] | None = None
     notes: list[str] | None = None
+    task_id: str | None = None
+
+
+class TaskCard(BaseModel):
+    """
+    An asynchronous task as `tasks()` lists it.
+
+    Attributes:
+        kind: `chat`, `stream` or `t2i`.
+        state: `queued`, `running`, `done`, `failed` or `cancelled`.
+        attempts: how often it was begun.
+        created: local time, `YYYY-MM-DD HH:MM:SS`; likewise the next two.
+        ended: None while it has not.
+        expires: while it is unfinished, when it is given up; afterwards, when it is forgotten.
+    """
+
+    id: str
+    kind: str | None = None
+    model: str | None = None
+    request_id: str | None = None
+    state: str | None = None
+    attempts: int | None = None
+    created: str | None = None
+    ended: str | None = None
+    expires: str | None = None
+
+
+class TaskList(BaseModel):
+    """Asynchronous tasks, newest first."""
+
+    data: list[TaskCard] = Field(default_factory=list)
+
+
+class TaskListResponse(TaskList):
+    """The answer of `/aigc/tasks/`."""
+
+    status: int = 200
+    msg: str = OK_MSG
+
+
+class TaskResponse(BaseModel):
+    """The answer of `/aigc/tasks/{id}`."""
+
+    status: int = 200
+    msg: str = OK_MSG
+    data: TaskCard
 
 
 class FinalResponse(BaseModel):
@@ -201,9 +248,11 @@ class FinalResponse(BaseModel):
     Attributes:
         msg: 执行成功, or what went wrong.
         status: 200, or the HTTP or body code of what went wrong; see `fengchao.wire.codes`.
-        data: a list, an answer, or the id of an asynchronous task.
+        data: a list, an answer, the id of an asynchronous task, or where one stands.
     """
 
     msg: str = OK_MSG
     status: int = 200
-    data: str | ModelList | PromptList | KGList | ChatCompletionResponse | None = None
+    data: (
+        str | ModelList | PromptList | KGList | ChatCompletionResponse | TaskList | TaskCard | None
+    ) = None

@@ -116,6 +116,7 @@ class ChatBody(_Closed):
         files: names from `/aigc/uploadfiles/`.
         agg_models: models that are asked the same question at the same time; `model` merges their answers.
         search_param: look the question up on the web first.
+        resumable: of a stream: it goes on when its caller goes away, and can be read again.
     """
 
     model: Annotated[str, StringConstraints(min_length=1, max_length=256)]
@@ -143,6 +144,7 @@ class ChatBody(_Closed):
     files: Files | None = None
     agg_models: Annotated[tuple[Name, ...], Field(max_length=64)] | None = None
     search_param: SearchParam | None = None
+    resumable: Flag | None = False
 
 
 class DrawBody(_Closed):

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, cast
 
 from fengchao.wire.bridge import Channel, Json, answer, local_time, to_call, usage, wants_json
 from fengchao.wire.codes import BodyError
+from fengchao.wire.events import AnswerEvents, event_json
 from fengchao.wire.models import OK_MSG
 from fengchao.wire.request import ChatBody, check_chat_body
-from fengchao_core.jobs import JobKind
+from fengchao_core.fold import Fold
+from fengchao_core.jobs import Emit, JobKind
 
 if TYPE_CHECKING:
     from fengchao_core.caller import Caller
@@ -57,9 +60,45 @@ async def task_result(gateway: Gateway, body: ChatBody, caller: Caller) -> Json:
         BodyError: the body names no task.
         FengChaoError: `ResultNotReady`, `UnknownTask`, or what the task failed with.
     """
+    return await gateway.jobs.result(task_id_of(body), caller=caller)
+
+
+def task_id_of(body: ChatBody) -> str:
+    """The task that a body asks for. Raises `BodyError` where it names none."""
     if not body.task_id:
         raise BodyError("task_id 必填：填写 mode=async 返回的任务 id", param="task_id")
-    return await gateway.jobs.result(body.task_id, caller=caller)
+    return body.task_id
+
+
+async def open_chat_stream(
+    gateway: Gateway, body: ChatBody, channel: Channel | None, caller: Caller
+) -> str:
+    """
+    Begin a streamed answer that can be read again: `gateway.jobs.events()` has its events, with the last one last.
+
+    Returns:
+        its id; every event has it too, as `task_id`.
+
+    Raises:
+        as `submit_chat`.
+    """
+    call = to_call(body, channel)
+    await gateway.check(call, caller=caller)
+
+    async def run(id_: str, emit: Emit) -> Json:
+        exchange = await gateway.prepare(call, stream=True, caller=caller)
+        events, fold = AnswerEvents(exchange), Fold()
+        async with aclosing(gateway.run(exchange)) as batches:
+            async for batch in batches:
+                fold.feed(batch)
+                if shown := events.events(batch):
+                    emit([event_json({**event, "task_id": id_}) for event in shown])
+        emit([event_json({**events.last(), "task_id": id_})])
+        return answer(exchange.complete(fold), exchange.passages)
+
+    return await gateway.jobs.open_stream(
+        run, caller=caller, model=body.model, request_id=body.request_id or ""
+    )
 
 
 def submitted(id_: str, *, model: str, request_id: str | None) -> Json:
@@ -76,12 +115,18 @@ def submitted(id_: str, *, model: str, request_id: str | None) -> Json:
         "status": 200,
         "search": [],
         "agg": [],
+        "task_id": id_,
     }
 
 
 def task_list(records: Iterable[JobRecord]) -> Json:
     """The JSON of `/aigc/tasks/`."""
     return {"status": 200, "msg": OK_MSG, "data": [task_card(record) for record in records]}
+
+
+def one_task(record: JobRecord) -> Json:
+    """The JSON of `/aigc/tasks/{id}`."""
+    return {"status": 200, "msg": OK_MSG, "data": task_card(record)}
 
 
 def task_card(record: JobRecord) -> Json:

@@ -10,6 +10,6 @@ its answer and its usage are kept together, once. Streams that can be read again
 """
 
 from fengchao_core.jobs.kinds import JobKind
-from fengchao_core.jobs.service import Jobs
+from fengchao_core.jobs.service import Emit, Jobs
 
-__all__ = ["JobKind", "Jobs"]
+__all__ = ["Emit", "JobKind", "Jobs"]

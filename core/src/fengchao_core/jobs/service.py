@@ -172,6 +172,14 @@ class Jobs:
         result: Json = orjson.loads(record.result)
         return result
 
+    async def wait(self, id_: str, *, caller: Caller = EMBEDDED, every_s: float = 0.2) -> Json:
+        """The result of a task, once it has ended; looked for every so many seconds. Raises as `result`."""
+        while True:
+            try:
+                return await self.result(id_, caller=caller)
+            except ResultNotReady:
+                await asyncio.sleep(every_s)
+
     async def find(self, id_: str, *, caller: Caller = EMBEDDED) -> JobRecord:
         """Where a task stands. Raises `UnknownTask`."""
         worker = self._working()
@@ -209,7 +217,7 @@ class Jobs:
 
     async def open_stream(
         self,
-        run: Callable[[Emit], Awaitable[Mapping[str, object]]],
+        run: Callable[[str, Emit], Awaitable[Mapping[str, object]]],
         *,
         caller: Caller = EMBEDDED,
         model: str = "",
@@ -221,7 +229,7 @@ class Jobs:
         `events()` reads it, from any of them on; `result()` gives the whole. It runs at once and in this process. Where the process dies, the stream has failed; what was kept can still be read.
 
         Args:
-            run: shows events through the function it is given, and returns the whole answer.
+            run: is given the stream's id and a function through which it shows events; returns the whole answer.
 
         Returns:
             the id to read it with.
@@ -248,7 +256,8 @@ class Jobs:
         events = self._logs[record.id] = EventLog(self._settings.stream_bytes)
         claim = JobClaim(record.id, record.worker, record.attempts)
         task = worker.begin(
-            claim, self._performer.run_stream(claim, lambda: run(events.append), events)
+            claim,
+            self._performer.run_stream(claim, lambda: run(record.id, events.append), events),
         )
         task.add_done_callback(lambda _: self._logs.pop(record.id, None))
         return record.id
