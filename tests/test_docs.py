@@ -64,11 +64,11 @@ def as_toml(value: object) -> str | None:
 def settings_keys() -> dict[str, object]:
     """Every key of the tree with its default; the sections of named things have a star for the name."""
     from fengchao_core.provider import ProviderSettings
-    from fengchao_core.settings import ModelSettings, Settings
+    from fengchao_core.settings import GroupSettings, ModelSettings, Settings
 
     found: dict[str, object] = {}
     for section, field in Settings.model_fields.items():
-        if section in ("models", "providers", "knowledge"):
+        if section in ("models", "providers", "knowledge", "groups"):
             continue
         default = field.get_default(call_default_factory=True)
         fields = getattr(type(default), "model_fields", None)
@@ -80,6 +80,7 @@ def settings_keys() -> dict[str, object]:
                 for key, f in fields.items()
             }
     found |= {f"models.*.{k}": f.default for k, f in ModelSettings.model_fields.items()}
+    found |= {f"groups.*.{k}": f.default for k, f in GroupSettings.model_fields.items()}
     found |= {f"providers.*.{k}": f.default for k, f in ProviderSettings.model_fields.items()}
     return found
 

@@ -23,8 +23,18 @@ DISTRIBUTIONS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["too
 
 # The core from the ground up. A module may import those of its own floor and of the floors below, never in a circle.
 FLOORS = [
-    {"types", "errors", "clock", "caller", "limits", "ids"},
-    {"usage", "reservation", "provider", "retrieval", "store", "hookspecs", "tokens", "kit"},
+    {"types", "errors", "clock", "caller", "limits", "money", "ids"},
+    {
+        "usage",
+        "reports",
+        "reservation",
+        "provider",
+        "retrieval",
+        "store",
+        "hookspecs",
+        "tokens",
+        "kit",
+    },
     {
         "prompts",
         "sensitive",
@@ -62,6 +72,7 @@ FLOORS = [
         "routing",
         "holding",
         "ledger",
+        "limiter",
         "plugins",
         "catalog",
         "jobs",

@@ -12,6 +12,7 @@ def every_error():
     special = {
         core.WrongChannel: core.WrongChannel("m", is_local=True),
         core.LimitExceeded: core.LimitExceeded("m", limit="rpm"),
+        core.BudgetExceeded: core.BudgetExceeded("m", limit="budget_day"),
         core.SensitiveContent: core.SensitiveContent("政治", direction="input", start=0, end=1),
         core.ProviderTimeout: core.ProviderTimeout("idle", 60),
     }
@@ -37,6 +38,18 @@ def every_error():
         (core.InvalidParameter("m", param="top_p"), 445, 445, "参数错误：top_p（m）"),
         (BodyError("top_p 不能小于 0"), 445, 445, "参数错误：top_p 不能小于 0"),
         (core.LimitExceeded("m", limit="rpm"), 429, 429, "请求过于频繁"),
+        (
+            core.LimitExceeded("m", limit="concurrent", retry_after=0.2),
+            429,
+            429,
+            "请求过于频繁：并发请求数已达上限，请在 1 秒后再试（m）",
+        ),
+        (
+            core.BudgetExceeded("m", limit="budget_day"),
+            429,
+            429,
+            "额度已用尽：今日的预算不够这个请求（m）",
+        ),
         (
             core.SensitiveContent("政治", direction="output", start=0, end=1),
             200,

@@ -25,6 +25,7 @@ from fengchao_core.errors import SettingsError
 from fengchao_core.fetch import Fetcher
 from fengchao_core.ledger import StoreLedger
 from fengchao_core.ledger.writer import open_journal
+from fengchao_core.limiter import SpentRows, Warden
 from fengchao_core.live_prompts import LivePrompts
 from fengchao_core.live_words import LiveWords, open_words
 from fengchao_core.plugins import Plugins, load_plugins
@@ -56,6 +57,7 @@ class Parts:
     searcher: Searcher | None
     words: LiveWords | None
     ledger: StoreLedger
+    warden: Warden
     telemetry: Telemetry
     clock: Clock
     plugins: Plugins
@@ -111,7 +113,9 @@ async def assemble(
         )
         writer = asyncio.create_task(ledger.run(), name="fengchao-ledger")
         stack.push_async_callback(_finish, ledger, writer)
-        followers = (prompts, words) if words is not None else (prompts,)
+        warden = Warden(settings, SpentRows(store.usage), clock, catalog.canonical)
+        stack.callback(warden.close)
+        followers = (prompts, warden, words) if words is not None else (prompts, warden)
         for follower in followers:
             await stack.enter_async_context(_running(follower.run()))
         yield Parts(
@@ -123,6 +127,7 @@ async def assemble(
             searcher,
             words,
             ledger,
+            warden,
             telemetry,
             clock,
             plugins,

@@ -26,6 +26,11 @@ class Caller:
     limits: KeyLimits | None = None
     group: str = ""
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether anything may limit it."""
+        return self.limits is not None or self.group != ""
+
 
 EMBEDDED = Caller("embedded", "embedded")
 """The caller of an embedded gateway: the process itself, which needs no key."""

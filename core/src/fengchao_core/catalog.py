@@ -98,6 +98,11 @@ class Catalog:
         """Every model known now, with who serves it."""
         return tuple(self._entries.values())
 
+    def canonical(self, model: str) -> str:
+        """The id of a model by any name of it; a name that nobody has stays as it is."""
+        entry = self.get(model)
+        return entry.card.id if entry is not None else model
+
     def get(self, name: str) -> Entry | None:
         """The model of this id or alias, without I/O."""
         return self._names.get(name)

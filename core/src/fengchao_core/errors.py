@@ -11,7 +11,8 @@ Every error that fengchao raises, as one tree.
     │   ├── UnknownKnowledge      no such knowledge base
     │   ├── AuthenticationFailed  no credentials, or not valid ones
     │   ├── PermissionDenied      valid credentials that may not do this
-    │   └── LimitExceeded         a rate, concurrency or money limit of the caller's key
+    │   └── LimitExceeded         a rate or concurrency limit of the caller's key or its group
+    │       └── BudgetExceeded    its money for the day or the month is spent
     ├── SensitiveContent          a word list blocked the text
     ├── ResultNotReady            an asynchronous task still runs
     ├── TaskEnded                 an asynchronous task ended without a result: cancelled, expired, interrupted
@@ -40,6 +41,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 if TYPE_CHECKING:
+    from fengchao_core.limits import RatesLeft
     from fengchao_core.types import Usage
 
 
@@ -109,17 +111,30 @@ class PermissionDenied(CallError):
 
 class LimitExceeded(CallError):
     """
-    A limit of the caller's key is reached.
+    A limit of the caller's key, or of its group, is reached.
 
     Args:
-        limit: the name of the limit.
-        retry_after: seconds until it is worth coming back, where that is known.
+        limit: the name of the limit: `requests_per_minute`, `tokens_per_minute`, `concurrent`, `budget_day`, `budget_month`.
+        retry_after: seconds until it is worth coming back; None where waiting does not help.
+        rates: what is left of the key's rates.
     """
 
-    def __init__(self, message: str, *, limit: str, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        limit: str,
+        retry_after: float | None = None,
+        rates: RatesLeft | None = None,
+    ) -> None:
         super().__init__(message)
         self.limit = limit
         self.retry_after = retry_after
+        self.rates = rates
+
+
+class BudgetExceeded(LimitExceeded):
+    """The money of the key, or of its group, for the day or the month is spent, or held back by requests under way."""
 
 
 class SensitiveContent(FengChaoError):

@@ -19,6 +19,7 @@ from fengchao_core.clock import Clock, SystemClock
 from fengchao_core.errors import InvalidParameter
 from fengchao_core.exchange import Exchange
 from fengchao_core.fold import Fold
+from fengchao_core.limits import RatesLeft
 from fengchao_core.pipeline import Pipeline
 from fengchao_core.prompt_keeping import PromptKeeper
 from fengchao_core.prompts import PromptTemplate
@@ -170,6 +171,15 @@ class Gateway:
     def knowledge_bases(self) -> tuple[KnowledgeBase, ...]:
         """The knowledge bases of all retrievers."""
         return tuple(base for retriever in self._parts.retrievers for base in retriever.bases())
+
+    async def open_limits(self) -> None:
+        """Read now what was spent before, instead of when the first caller comes who has limits."""
+        await self._parts.warden.open()
+
+    def rates_left(self, caller: Caller, model: str) -> RatesLeft | None:
+        """What is left of a caller's rates for a model; None where it has none, or nobody limited asked yet."""
+        entry = self._catalog.get(model) if caller.is_limited else None
+        return self._parts.warden.rates(caller, entry.card.id) if entry is not None else None
 
     async def flush(self) -> None:
         """Wait until the usage of every ended request is in the store."""

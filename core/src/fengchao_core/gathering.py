@@ -96,7 +96,9 @@ class Gathering:
         with self.pipeline.booked(
             "web_search", SEARCH, self.caller, id_=f"{id_}-s", request_id=request_id
         ) as meter:
-            self.pipeline.reserve(meter, searcher.card, (), self.caller, "web_search", model=SEARCH)
+            await self.pipeline.reserve(
+                meter, searcher.card, (), self.caller, "web_search", model=SEARCH, is_part=True
+            )
             meter.asking(searcher.name, searcher.card)
             pages = await searcher.find(query, wanted, meter.id)
             meter.searched()

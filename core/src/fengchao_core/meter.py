@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from fengchao_core.caller import Caller
 from fengchao_core.clock import Clock
@@ -27,6 +28,9 @@ from fengchao_core.types import (
 )
 from fengchao_core.usage import Disconnect, Outcome, UsageRecord, cost, estimate_tokens, is_priced
 
+if TYPE_CHECKING:
+    from fengchao_core.limiter import Hold
+
 
 class Meter:
     """
@@ -38,6 +42,7 @@ class Meter:
         cost: what that costs; None where the model has no price; final after `close()`.
         finished: how many choices have ended.
         card: the card whose price holds: that of the deployment asked last.
+        hold: what the request holds back of its caller's limits; None where it has none.
     """
 
     __slots__ = (
@@ -56,6 +61,7 @@ class Meter:
         "card",
         "cost",
         "finished",
+        "hold",
         "id",
         "is_settled",
         "provider",
@@ -91,6 +97,7 @@ class Meter:
         self.cost: Money | None = None
         self.finished = 0
         self.is_settled = False
+        self.hold: Hold | None = None
 
     @property
     def started_at(self) -> datetime:
@@ -229,6 +236,7 @@ class Meter:
             price_since=price.since.isoformat() if price else None,
             price_version=price.version if price else None,
             operation=self._operation,
+            group=self._caller.group,
             images=usage.images,
             searches=usage.searches,
             vectors=usage.vectors,

@@ -80,6 +80,7 @@ class Pipeline:
         self._policy = RetryPolicy(parts.settings.retry)
         self._telemetry = parts.telemetry
         self._ledger = parts.ledger
+        self._warden = parts.warden
         self._ids = IdSource()
         self._known: CleanTexts | None = None
         self._drains = Drains()
@@ -149,7 +150,7 @@ class Pipeline:
                 needs=needs,
                 gathered=gathered,
             )
-            if self._ledger.is_journalled:
+            if self._ledger.is_journalled or caller.is_limited:
                 exchange.reservation = reserve_chat(
                     id_,
                     likely,
@@ -157,10 +158,13 @@ class Pipeline:
                     params,
                     request_id=request_id,
                     key=caller.key,
+                    group=caller.group,
                     model=call.model,
                     streamed=stream,
                     started_at=meter.started_at,
                 )
+                if caller.is_limited:
+                    meter.hold = await self._warden.reserve(caller, exchange.reservation)
         except BaseException as error:
             self._settle("chat", meter, span, error, request_id)
             raise
@@ -296,7 +300,7 @@ class Pipeline:
             exchange.screening.anew() if exchange.screening is not None else None,
             needs=exchange.needs,
         )
-        if self._ledger.is_journalled:
+        if self._ledger.is_journalled or caller.is_limited:
             other.reservation = reserve_chat(
                 id_,
                 likely,
@@ -304,10 +308,17 @@ class Pipeline:
                 params,
                 request_id=exchange.request_id,
                 key=caller.key,
+                group=caller.group,
                 model=model,
                 streamed=False,
                 started_at=meter.started_at,
             )
+            if caller.is_limited:
+                try:
+                    meter.hold = await self._warden.reserve(caller, other.reservation, is_part=True)
+                except BaseException as error:
+                    self._settle("chat", meter, span, error, exchange.request_id)
+                    raise
         return other
 
     @contextmanager
@@ -389,7 +400,7 @@ class Pipeline:
             images: how many pictures are asked for.
         """
         entry = await self.find(model, kind, caller)
-        self.reserve(meter, entry.card, texts, caller, operation, model=model, images=images)
+        await self.reserve(meter, entry.card, texts, caller, operation, model=model, images=images)
         route = self._route(entry)
         deadline = Deadline(self._limits)
 
@@ -412,7 +423,7 @@ class Pipeline:
         meter.count(result, texts)
         return result
 
-    def reserve(  # as `reserve_once`
+    async def reserve(  # as `reserve_once`
         self,
         meter: Meter,
         card: ModelCard,
@@ -422,21 +433,32 @@ class Pipeline:
         *,
         model: str,
         images: int = 0,
+        is_part: bool = False,
     ) -> None:
-        """Say what a request that is answered in one piece is expected to use, before a vendor is asked."""
-        if self._ledger.is_journalled:
-            self._ledger.reserve(
-                reserve_once(
-                    meter.id,
-                    card,
-                    texts,
-                    key=caller.key,
-                    model=model,
-                    images=images,
-                    started_at=meter.started_at,
-                    operation=operation,
-                )
+        """
+        Say what a request that is answered in one piece is expected to use, before a vendor is asked.
+
+        Args:
+            is_part: whether it is made on the way of another request, which has its place already.
+
+        Raises:
+            LimitExceeded, PermissionDenied: the caller may not use so much.
+        """
+        if self._ledger.is_journalled or caller.is_limited:
+            reservation = reserve_once(
+                meter.id,
+                card,
+                texts,
+                key=caller.key,
+                group=caller.group,
+                model=model,
+                images=images,
+                started_at=meter.started_at,
+                operation=operation,
             )
+            if caller.is_limited:
+                meter.hold = await self._warden.reserve(caller, reservation, is_part=is_part)
+            self._ledger.reserve(reservation)
 
     async def _admit(self, call: ChatCall, caller: Caller) -> Entry:
         entry = await self.find(call.model, "chat", caller)
@@ -591,7 +613,10 @@ class Pipeline:
     ) -> None:
         """A vendor is about to be asked; what an earlier attempt cost is booked for itself."""
         if meter.usage.source != "none":
-            self._ledger.settle(meter.retried(request_id))
+            row = meter.retried(request_id)
+            self._ledger.settle(row)
+            if meter.hold is not None:
+                meter.hold.count(row)
         meter.asking(deployment.provider_name, deployment.card, messages)
 
     async def _count(self, exchange: Exchange) -> None:
@@ -623,6 +648,8 @@ class Pipeline:
         self, operation: str, meter: Meter, span: Span, error: BaseException | None, request_id: str
     ) -> None:
         row = meter.close(error, request_id)
+        if meter.hold is not None:
+            meter.hold.settle(row)
         held = HELD.get()
         if held is None or not held.take(row):
             self._ledger.settle(row)

@@ -13,15 +13,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from datetime import date
 from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Literal
 
 from platformdirs import user_data_path
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from fengchao_core.errors import SettingsError
+from fengchao_core.errors import InvalidParameter, SettingsError
+from fengchao_core.limits import KeyLimits
+from fengchao_core.money import zone_of
 from fengchao_core.problems import explain
 from fengchao_core.provider import Limits
 from fengchao_core.sources import find, read_tree
@@ -285,6 +288,66 @@ class ModelSettings(Section):
     is_local: bool | None = None
 
 
+class RateRow(Section):
+    """`[[money.rates]]`: what one unit of `base` is worth in `quote`, from a day on."""
+
+    base: Currency
+    quote: Currency
+    rate: Decimal = Field(gt=0)
+    since: date
+    source: str = ""
+
+    @field_validator("rate", mode="before")
+    @classmethod
+    def _exact(cls, rate: Any) -> Any:
+        if isinstance(rate, float):
+            raise ValueError(f'a rate must be quoted, so that it stays exact: "{rate}"')  # noqa: TRY004  # for pydantic
+        return rate
+
+
+class MoneySettings(Section):
+    """
+    `[money]`: how budgets and reports count money.
+
+    Attributes:
+        time_zone: whose midnight begins the day and the month of a budget: `UTC`, or a name like `Asia/Shanghai`.
+        unpriced: whether a key with a budget may use a model that has no price: `refuse`, or `free` of charge.
+        rates: of exchange, dated; without one nothing is converted.
+    """
+
+    time_zone: str = "UTC"
+    unpriced: Literal["refuse", "free"] = "refuse"
+    rates: tuple[RateRow, ...] = ()
+
+    @field_validator("time_zone")
+    @classmethod
+    def _exists(cls, name: str) -> str:
+        zone_of(name)
+        return name
+
+
+class GroupSettings(Section):
+    """`[groups.<name>]`: what the keys of a group may use together; the same fields as the limits of a key."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    concurrent: int | None = None
+    budgets: tuple[dict[str, Any], ...] = ()
+    models: tuple[dict[str, Any], ...] = ()
+
+    @model_validator(mode="after")
+    def _are_limits(self) -> GroupSettings:
+        try:
+            self.limits()
+        except InvalidParameter as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    def limits(self) -> KeyLimits:
+        """The limits as the limiter takes them."""
+        return KeyLimits.from_json(self.model_dump(exclude_none=True))
+
+
 class Settings(Section):
     """The whole tree. Build it in code, or with `Settings.load()`."""
 
@@ -302,6 +365,8 @@ class Settings(Section):
     log: LogSettings = LogSettings()
     admin: AdminSettings = AdminSettings()
     plugins: PluginSettings = PluginSettings()
+    money: MoneySettings = MoneySettings()
+    groups: dict[str, GroupSettings] = Field(default_factory=dict)
     models: dict[str, ModelSettings] = Field(default_factory=dict)
     providers: dict[str, dict[str, Any]] = Field(default_factory=dict, repr=False)
     knowledge: dict[str, dict[str, Any]] = Field(default_factory=dict, repr=False)

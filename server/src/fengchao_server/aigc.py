@@ -6,6 +6,7 @@ The contract itself (fields, checks, codes, conversions) is `fengchao.wire`, sha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Any, Final, Literal
@@ -77,7 +78,7 @@ class AigcShape:
             headers["Allow"] = ", ".join(error.allowed)
         retry_after = getattr(error, "retry_after", None)
         if said.http_status == 429 and retry_after is not None:
-            headers["Retry-After"] = f"{retry_after:.0f}"
+            headers["Retry-After"] = str(math.ceil(retry_after))
         return Answer.json(
             _failed(said, call), status=said.http_status, content_type=JSON_UTF8, headers=headers
         )

@@ -83,6 +83,8 @@ async def serving(
         desk = Desk(gateway.store, settings)
         gateway.jobs.register(*KINDS)
         gateway.jobs.start(queue="server", identify=keyring.caller)
+        if settings.groups or any(record.limits for record in keyring.records):
+            await gateway.open_limits()
         keep_alives = keep_alives or KeepAlives()
         await stack.enter_async_context(_owned(keep_alives.run()))
         await stack.enter_async_context(_owned(keyring.watch()))

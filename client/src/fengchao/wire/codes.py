@@ -15,6 +15,7 @@ not a word of it reaches the caller.
 
 from __future__ import annotations
 
+import math
 from enum import IntEnum
 from types import MappingProxyType
 from typing import NamedTuple
@@ -115,6 +116,16 @@ _CALLER = MappingProxyType(
     }
 )
 
+_LIMITS = MappingProxyType(
+    {
+        "requests_per_minute": "请求过于频繁：每分钟请求数的限额已用尽",
+        "tokens_per_minute": "请求过于频繁：每分钟词元数的限额已用尽",
+        "concurrent": "请求过于频繁：并发请求数已达上限",
+        "budget_day": "额度已用尽：今日的预算不够这个请求",
+        "budget_month": "额度已用尽：本月的预算不够这个请求",
+    }
+)
+
 _VENDOR = MappingProxyType(
     {
         "ProviderAuthFailed": "模型服务的凭据无效，请联系管理员",
@@ -199,6 +210,11 @@ def _caller_failure(code: Code, error: BaseException) -> Failure:
         return failure(code)
     if type(error).__name__ == "UnknownTask":
         return failure(code, "task_id 不存在、已过期，或不属于当前密钥")
+    limit: str | None = getattr(error, "limit", None)
+    if limit is not None and limit in _LIMITS:
+        after: float | None = getattr(error, "retry_after", None)
+        when = f"，请在 {math.ceil(after)} 秒后再试" if after is not None else ""
+        return failure(code)._replace(msg=f"{_LIMITS[limit]}{when}（{error}）"[:_DETAIL_LIMIT])
     # The core speaks English; the words of the code before it say the same in Chinese.
     said = f"（{error}）" if str(error) else ""
     if code is Code.INVALID_PARAMETER:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal, Protocol
 
+from fengchao_core.reports import UsageQuery, UsageSum, sum_up
 from fengchao_core.usage import UsageRecord, UsageTotals, total_up
 
 UsageGrouping = Literal["key", "model", "provider", "day", "outcome"]
@@ -33,6 +34,15 @@ class UsageStore(Protocol):
         self, *, by: UsageGrouping, since: datetime | None = None, until: datetime | None = None
     ) -> tuple[UsageTotals, ...]:
         """Sums of the rows that started in [since, until), one per group and currency, ordered by group."""
+        ...
+
+    async def sums(self, query: UsageQuery) -> tuple[UsageSum, ...]:
+        """
+        Sums of the rows that a query asks for, one per group and currency, ordered by them.
+
+        Raises:
+            StoreUnavailable: the database does not answer.
+        """
         ...
 
 
@@ -63,6 +73,10 @@ class MemoryUsage:
     ) -> tuple[UsageTotals, ...]:
         """Sums by group."""
         return total_up((row for row in self._rows.values() if _within(row, since, until)), by=by)
+
+    async def sums(self, query: UsageQuery) -> tuple[UsageSum, ...]:
+        """Sums of the rows that a query asks for."""
+        return sum_up(self._rows.values(), query)
 
 
 def _within(row: UsageRecord, since: datetime | None, until: datetime | None) -> bool:

@@ -11,8 +11,10 @@ import structlog
 from sqlalchemy import BigInteger, ColumnElement, Select, case, func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from fengchao_core.reports import UsageQuery, UsageSum
 from fengchao_core.store import UsageGrouping
 from fengchao_core.usage import NO_FAILURE, UsageRecord, UsageTotals
+from fengchao_sql import reports
 from fengchao_sql.engine import Database
 from fengchao_sql.tables import (
     DAY_US,
@@ -98,6 +100,10 @@ class SqlUsage:
         totals = [_totals(row, by) for row in found]
         # Ordered here, because databases do not agree on the order of text.
         return tuple(sorted(totals, key=lambda total: (total.group, total.currency or "")))
+
+    async def sums(self, query: UsageQuery) -> tuple[UsageSum, ...]:
+        """Sums of the rows that a query asks for, one per group and currency. Raises `StoreUnavailable`."""
+        return await reports.sums(self._database, query)
 
 
 def select_rows(*, since: datetime | None, until: datetime | None, limit: int) -> Select[Any]:

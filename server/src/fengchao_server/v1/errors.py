@@ -17,9 +17,13 @@ from fengchao_core import errors as e
 from fengchao_server import refusals as r
 from fengchao_server.answers import Answer
 from fengchao_server.v1 import schema
+from fengchao_server.v1.rates import words_of
 
 if TYPE_CHECKING:
     from fengchao_server.dispatch import Call
+
+_WORTH_WAITING_S: Final = 60.0
+"""A client that waits longer for its turn does so in vain: its own patience ends before."""
 
 INVALID: Final = "invalid_request_error"
 SERVER: Final = "server_error"
@@ -50,6 +54,7 @@ TABLE: Final[dict[type[BaseException], Wording]] = {
     e.AuthenticationFailed: Wording(401, INVALID, "invalid_api_key"),
     e.PermissionDenied: Wording(403, INVALID, "permission_denied"),
     e.LimitExceeded: Wording(429, "rate_limit_error", "rate_limit_exceeded"),
+    e.BudgetExceeded: Wording(429, "insufficient_quota", "insufficient_quota"),
     e.SensitiveContent: Wording(400, INVALID, "content_filter"),
     e.ResultNotReady: Wording(409, INVALID, "result_not_ready"),
     e.TaskEnded: Wording(409, INVALID, "task_ended"),
@@ -86,9 +91,14 @@ class V1Shape:
         """An OpenAI error body with its status and headers."""
         wording = wording_of(error)
         headers: dict[str, str] = {}
-        if wording.retry is not None:
-            headers["x-should-retry"] = "true" if wording.retry else "false"
         after = getattr(error, "retry_after", None)
+        retry = wording.retry
+        if isinstance(error, e.LimitExceeded):
+            headers.update(words_of(error.rates))
+            if after is None or after > _WORTH_WAITING_S:
+                retry = False
+        if retry is not None:
+            headers["x-should-retry"] = "true" if retry else "false"
         if after is not None:
             headers["Retry-After"] = str(math.ceil(after))
             headers["retry-after-ms"] = str(math.ceil(after * 1000))

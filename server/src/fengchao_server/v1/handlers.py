@@ -12,6 +12,7 @@ from fengchao_server.answers import Answer
 from fengchao_server.dispatch import Call
 from fengchao_server.v1.chat_answer import Chunks, whole
 from fengchao_server.v1.chat_request import read_chat
+from fengchao_server.v1.rates import rate_headers
 
 
 async def chat_completions(call: Call) -> Answer:
@@ -23,9 +24,11 @@ async def chat_completions(call: Call) -> Answer:
         body.call, stream=body.stream, caller=call.caller
     )
     if not body.stream:
-        return Answer(whole(await gateway.complete(exchange), call.id))
+        answer = whole(await gateway.complete(exchange), call.id)
+        return Answer(answer, headers=rate_headers(call))
     chunks = Chunks(exchange, call.id, include_usage=body.include_usage)
     stream = call.events()
+    stream.headers_too(rate_headers(call))
     async with aclosing(gateway.run(exchange)) as batches:
         async for batch in batches:
             if data := chunks.word(batch):
