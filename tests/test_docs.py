@@ -151,7 +151,7 @@ def test_every_path_is_documented():
     """reference/http.md lists exactly the routes of the server, and which of them want a key."""
     from fengchao_server.api import build_routes
 
-    words = {True: "是", False: "否", "operator": "管理员", "signed-in": "登录"}
+    words = {True: "是", False: "否", "operator": "管理员", "signed-in": "登录", "optional": "可选"}
     expected = {(r.method, f"`{r.path}`", words[r.auth]) for r in build_routes().routes}
     methods = ("GET", "POST", "PUT", "PATCH", "DELETE")
     assert expected == {tuple(c[:3]) for c in rows("http.md") if c[0] in methods}

@@ -31,6 +31,7 @@ FLOORS = [
         "provider",
         "retrieval",
         "store",
+        "readers",
         "hookspecs",
         "tokens",
         "kit",

@@ -153,7 +153,6 @@ def test_a_film_becomes_a_part():
 @pytest.mark.parametrize(
     ("given_too", "param"),
     [
-        ({"files": ["f"]}, "files"),
         ({"response_format": "json_schema"}, "json_schema"),
         ({"image": "no picture"}, "image"),
     ],

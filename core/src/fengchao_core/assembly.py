@@ -7,6 +7,7 @@ All problems of the settings are found before anything is opened.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
@@ -23,6 +24,10 @@ from fengchao_core.catalog import Catalog, OpenProvider, plain_card
 from fengchao_core.clock import Clock
 from fengchao_core.errors import SettingsError
 from fengchao_core.fetch import Fetcher
+from fengchao_core.files import Files
+from fengchao_core.files.blobs import FolderBlobs
+from fengchao_core.files.copies import Copies
+from fengchao_core.files.reading import Reading
 from fengchao_core.ledger import StoreLedger
 from fengchao_core.ledger.writer import open_journal
 from fengchao_core.limiter import SpentRows, Warden
@@ -62,6 +67,8 @@ class Parts:
     clock: Clock
     plugins: Plugins
     fetcher: Fetcher
+    files: Files
+    copies: Copies
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +112,10 @@ async def assemble(
         words = await _open_words(settings, store, lists)
         retrievers = await _open_retrievers(settings, plugins, stack)
         opened = await _open_providers(settings, planned, clock, stack)
+        files, copies = _files(settings, plugins, store, opened, clock)
+        if settings.files.enabled:
+            sweeper = asyncio.create_task(files.keep_swept(), name="fengchao-files")
+            stack.push_async_callback(_stop, sweeper)
         catalog = Catalog(opened, settings.models, settings.routing, time.monotonic)
         searcher = searcher_of(settings.search, {each.name: each.provider for each in opened})
         journal = open_journal(_journals(settings), settings.ledger) if has_journal else None
@@ -132,6 +143,8 @@ async def assemble(
             clock,
             plugins,
             await stack.enter_async_context(Fetcher(settings.fetch)),
+            files,
+            copies,
         )
 
 
@@ -161,6 +174,28 @@ def _card(catalog: Catalog, model: str) -> ModelCard | None:
 async def _finish(ledger: StoreLedger, writer: asyncio.Task[None]) -> None:
     await ledger.close()
     await writer
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def _files(
+    settings: Settings,
+    plugins: Plugins,
+    store: Store,
+    opened: Iterable[OpenProvider],
+    clock: Clock,
+) -> tuple[Files, Copies]:
+    readers = [spec for result in plugins.manager.hook.fengchao_readers() for spec in result]
+    blobs = FolderBlobs(settings.home / settings.files.folder)
+    providers = {each.name: each.provider for each in opened}
+    copies = Copies(store.files, blobs, providers)
+    reading = Reading(settings.files, readers)
+    files = Files(settings.files, store.files, blobs, reading=reading, copies=copies, clock=clock)
+    return files, copies
 
 
 def _plan(

@@ -35,7 +35,7 @@ def compose(
     """
     screen = screening.input if screening is not None else None
     if call.messages:
-        if call.query is not None or call.history or call.attachments:
+        if call.query is not None or call.history or call.attachments or call.files:
             raise InvalidParameter(
                 "give either messages or query and history, not both", param="messages"
             )

@@ -5,6 +5,8 @@ Every error that fengchao raises, as one tree.
     ├── CallError                 the caller can mend it
     │   ├── InvalidParameter      a parameter is missing, of the wrong type or out of range
     │   │   ├── EmptyQuery        there is nothing to ask
+    │   │   ├── FileRefused       an uploaded file that cannot be taken or read
+    │   │   ├── UnknownFile       no such file, or somebody else's
     │   │   └── UnknownTask       no asynchronous task of this id is the caller's
     │   ├── UnknownModel          no configured provider serves the model
     │   ├── WrongChannel          a local model on the online path, or the other way round
@@ -78,6 +80,26 @@ class EmptyQuery(InvalidParameter):
 
 class UnknownTask(InvalidParameter):
     """No asynchronous task of this id is the caller's: it never was, was forgotten, or is somebody else's."""
+
+
+class FileRefused(InvalidParameter):
+    """
+    An uploaded file that is not taken.
+
+    Args:
+        reason: why, in one word: `empty`, `too_large`, `too_many`, `type`, `mismatch`, `old_office`, `encrypted`, `broken`,
+            `unsafe`, `too_complex`, `no_text`, `no_reader`, `disabled`.
+        filename: as its caller named it, without any path; empty where it is not known.
+    """
+
+    def __init__(self, message: str, *, reason: str = "broken", filename: str = "") -> None:
+        super().__init__(message, param="files")
+        self.reason = reason
+        self.filename = filename
+
+
+class UnknownFile(InvalidParameter):
+    """No file of this name is there for this caller: it never was, has expired, or is somebody else's."""
 
 
 class UnknownModel(CallError):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from fengchao_core.caller import Caller
     from fengchao_core.catalog import Entry
+    from fengchao_core.files.attaching import Native
     from fengchao_core.meter import Meter
     from fengchao_core.provider import Provider
     from fengchao_core.reservation import Reservation
@@ -46,6 +47,7 @@ class Exchange:
         created: when it was prepared, in epoch seconds.
         passages: what the knowledge base gave.
         notes: what was adapted on the way, one sentence each.
+        native: the files of the question, for deployments whose vendor reads them itself.
         needs: what a model must be able to do to take this request; a fallback that cannot is not asked.
         reservation: what it is expected to use; None where nobody asks.
         asked: the provider that was asked last.
@@ -66,6 +68,7 @@ class Exchange:
     created: float = field(default_factory=time.time)
     started: bool = False
     needs: frozenset[Capability] = frozenset()
+    native: Native | None = None
     reservation: Reservation | None = None
     asked: Provider | None = None
     gathered: Gathered | None = None

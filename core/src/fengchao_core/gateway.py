@@ -18,6 +18,7 @@ from fengchao_core.caller import EMBEDDED, Caller
 from fengchao_core.clock import Clock, SystemClock
 from fengchao_core.errors import InvalidParameter
 from fengchao_core.exchange import Exchange
+from fengchao_core.files import Files
 from fengchao_core.fold import Fold
 from fengchao_core.limits import RatesLeft
 from fengchao_core.pipeline import Pipeline
@@ -55,11 +56,13 @@ class Gateway:
     Attributes:
         settings: what it was opened with.
         store: where keys and usage are kept.
+        files: what callers uploaded.
     """
 
     def __init__(self, parts: Parts) -> None:
         self.settings: Settings = parts.settings
         self.store: Store = parts.store
+        self.files: Files = parts.files
         self._parts = parts
         self._catalog = parts.catalog
         self._pipeline = Pipeline(parts)

@@ -15,6 +15,7 @@ import pluggy
 if TYPE_CHECKING:
     from fengchao_core.prompts import PromptTemplate
     from fengchao_core.provider import ProviderSpec, SandboxSpec
+    from fengchao_core.readers import ReaderSpec
     from fengchao_core.retrieval import RetrieverSpec
     from fengchao_core.sensitive import WordList
     from fengchao_core.settings import Settings
@@ -44,6 +45,11 @@ def fengchao_prompts() -> Iterable[PromptTemplate]:  # type: ignore[empty-body] 
 @hookspec
 def fengchao_wordlists() -> Iterable[WordList]:  # type: ignore[empty-body]  # as above
     """Sensitive words, by category."""
+
+
+@hookspec
+def fengchao_readers() -> Iterable[ReaderSpec]:  # type: ignore[empty-body]  # as above
+    """Readers of documents."""
 
 
 @hookspec(firstresult=True)

@@ -31,6 +31,8 @@ from fengchao_core.errors import (
     WrongChannel,
 )
 from fengchao_core.exchange import Exchange
+from fengchao_core.files import OpenFile
+from fengchao_core.files.attaching import Native, documents, notes_of, shown
 from fengchao_core.gathering import Gathering
 from fengchao_core.holding import HELD
 from fengchao_core.ids import IdSource
@@ -111,11 +113,19 @@ class Pipeline:
             )
             passages = await self._retrieve(call)
             gathered: Gathered | None = None
-            if call.wants_more:
+            files: tuple[OpenFile, ...] = ()
+            if call.wants_more or call.files:
+                asked = call
                 gathering = Gathering(self, self._parts, caller, screening)
-                gathered = await gathering.check(call)
-                await gathering.search(gathered, call, id_, request_id)
-            fitted = await self._fitted(call, passages, gathered, screening, entry.card)
+                if call.wants_more:
+                    gathered = await gathering.check(asked)
+                if call.files:
+                    call, files = await self._open_files(call, caller)
+                if gathered is not None:
+                    await gathering.search(gathered, asked, id_, request_id)
+            fitted = await self._fitted(
+                call, passages, gathered, screening, entry.card, files=files
+            )
             messages = fitted.messages
             needs: frozenset[Capability] = frozenset()
             if call.attachments or call.messages:
@@ -150,6 +160,8 @@ class Pipeline:
                 needs=needs,
                 gathered=gathered,
             )
+            if fitted.question is not None:
+                exchange.native = Native.of(files, messages, fitted.question)
             if self._ledger.is_journalled or caller.is_limited:
                 exchange.reservation = reserve_chat(
                     id_,
@@ -183,7 +195,10 @@ class Pipeline:
             )
             if call.wants_more:
                 await Gathering(self, self._parts, caller, screening).check(call)
-            await self._fitted(call, (), None, screening, entry.card)
+            files: tuple[OpenFile, ...] = ()
+            if call.files:
+                call, files = await self._open_files(call, caller)
+            await self._fitted(call, (), None, screening, entry.card, files=files)
         except BaseException as error:
             span = self._telemetry.start("chat", call.model)
             self._settle("chat", meter, span, error, call.request_id or id_)
@@ -481,6 +496,14 @@ class Pipeline:
             )
         return entry
 
+    async def _open_files(
+        self, call: ChatCall, caller: Caller
+    ) -> tuple[ChatCall, tuple[OpenFile, ...]]:
+        """The call with the pictures and films among its files, and all of them."""
+        files = await self._parts.files.open(call.files, caller)
+        parts = await shown(self._parts.files, files)
+        return replace(call, attachments=(*parts, *call.attachments)), files
+
     async def _fitted(
         self,
         call: ChatCall,
@@ -488,11 +511,15 @@ class Pipeline:
         gathered: Gathered | None,
         screening: Screening | None,
         card: ModelCard,
+        *,
+        files: tuple[OpenFile, ...],
     ) -> Fitted:
-        if call.length < _LONG_TEXT:
-            return self._fit(call, passages, gathered, screening, card)
+        if call.length + sum(file.record.chars or 0 for file in files) < _LONG_TEXT:
+            return self._fit(call, passages, gathered, screening, card, files=files)
         # A book takes the filter longer than the other requests should wait.
-        return await asyncio.to_thread(self._fit, call, passages, gathered, screening, card)
+        return await asyncio.to_thread(
+            self._fit, call, passages, gathered, screening, card, files=files
+        )
 
     def _fit(
         self,
@@ -501,6 +528,8 @@ class Pipeline:
         gathered: Gathered | None,
         screening: Screening | None,
         card: ModelCard,
+        *,
+        files: tuple[OpenFile, ...],
     ) -> Fitted:
         """The conversation to send. A caller that brings its own messages minds their order and length itself."""
         if call.history:
@@ -509,7 +538,19 @@ class Pipeline:
         if gathered is not None and gathered.pages:
             most = self._parts.settings.search.page_chars
             messages = with_pages(messages, gathered.pages, most, card.max_input_tokens)
-        return Fitted(messages) if call.messages else fit(messages, card.max_input_tokens)
+        if call.messages:
+            return Fitted(messages)
+        if not files:
+            return fit(messages, card.max_input_tokens)
+        texts, are_own = documents(files, None if screening is None else screening.input)
+        fitted = fit(messages, card.max_input_tokens, texts)
+        # A vendor may read a file itself only where that says the same as what was screened and is sent of it.
+        may_read = bool(texts) and are_own and fitted.is_whole
+        return replace(
+            fitted,
+            notes=(*notes_of(files), *fitted.notes),
+            question=messages[-1] if may_read else None,
+        )
 
     async def _look_at_media(
         self, call: ChatCall, messages: tuple[Message, ...], entry: Entry
@@ -575,6 +616,23 @@ class Pipeline:
                 from fengchao_core.structured import fitted  # loaded only where it is wanted
 
                 request = fitted(request)
+            if exchange.native is None:
+                return await open_stream(deployment, request)
+            try:
+                async with asyncio.timeout(deadline.remaining_s) as limit:
+                    return await exchange.native.ask(
+                        deployment,
+                        request,
+                        self._parts.copies,
+                        exchange.notes,
+                        partial(open_stream, deployment),
+                    )
+            except TimeoutError:
+                if limit.expired():
+                    raise ProviderTimeout("total", self._limits.total_s) from None
+                raise
+
+        async def open_stream(deployment: Deployment, request: ChatRequest) -> _First:
             self._asking(exchange.meter, deployment, exchange.request_id, request.messages)
             exchange.asked = deployment.provider
             source = deployment.provider.stream(request)

@@ -111,6 +111,18 @@ class KeepsFiles(Protocol):
 
 
 @runtime_checkable
+class AnswersFromFiles(KeepsFiles, Protocol):
+    """
+    A provider whose models answer from files that a message names, by `FilePart.file_id`.
+
+    Attributes:
+        chat_purpose: what such files are uploaded for, in the vendor's word.
+    """
+
+    chat_purpose: str
+
+
+@runtime_checkable
 class CountsTokens(Protocol):
     """A provider that can say how long a prompt is before it is sent."""
 

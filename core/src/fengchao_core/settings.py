@@ -231,6 +231,48 @@ class JobSettings(Section):
     stream_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
 
 
+class FileSettings(Section):
+    """
+    `[files]`: files that callers upload.
+
+    Attributes:
+        enabled: False refuses all.
+        folder: where they lie; relative to `home`.
+        max_file_bytes: of one file.
+        max_files: in one upload, and of one question.
+        ttl_s: how long a file is kept.
+        per_key_files: how many a key may have at a time.
+        per_key_bytes: and of how many bytes together.
+        anonymous: whether files may be uploaded without a key, as the published SDKs before 3.0 do. Such a file belongs to
+            the key that uses it first.
+        anonymous_ttl_s: how long it is kept until then.
+        anonymous_files: how many such files there may be at a time.
+        anonymous_bytes: and of how many bytes together.
+        max_text_chars: how much text of a file is kept.
+        readers: documents that are read at a time.
+        reader_timeout_s: for one of them.
+        reader_memory_bytes: likewise.
+        sweep_s: how often expired files are looked for.
+    """
+
+    enabled: bool = True
+    folder: Path = Path("files")
+    max_file_bytes: int = Field(default=50 * 1024 * 1024, ge=1)
+    max_files: int = Field(default=20, ge=1)
+    ttl_s: float = Field(default=86_400.0, gt=0)
+    per_key_files: int = Field(default=1000, ge=1)
+    per_key_bytes: int = Field(default=1024 * 1024 * 1024, ge=1)
+    anonymous: bool = True
+    anonymous_ttl_s: float = Field(default=600.0, gt=0)
+    anonymous_files: int = Field(default=200, ge=1)
+    anonymous_bytes: int = Field(default=512 * 1024 * 1024, ge=1)
+    max_text_chars: int = Field(default=1_000_000, ge=1000)
+    readers: int = Field(default=2, ge=1)
+    reader_timeout_s: float = Field(default=30.0, gt=0)
+    reader_memory_bytes: int = Field(default=1024 * 1024 * 1024, ge=64 * 1024 * 1024)
+    sweep_s: float = Field(default=60.0, gt=0)
+
+
 class LogSettings(Section):
     """`[log]`: what the process logs. `auto` is coloured text on a terminal and JSON elsewhere."""
 
@@ -362,6 +404,7 @@ class Settings(Section):
     ledger: LedgerSettings = LedgerSettings()
     fetch: FetchSettings = FetchSettings()
     jobs: JobSettings = JobSettings()
+    files: FileSettings = FileSettings()
     log: LogSettings = LogSettings()
     admin: AdminSettings = AdminSettings()
     plugins: PluginSettings = PluginSettings()

@@ -39,11 +39,13 @@ class Fitted:
     Attributes:
         notes: what was left out, Chinese first.
         is_whole: whether every document is in it to its end.
+        question: the last message without documents, where a vendor may read them itself.
     """
 
     messages: tuple[Message, ...]
     notes: tuple[str, ...] = ()
     is_whole: bool = True
+    question: Message | None = None
 
 
 def check_history(history: Sequence[Message]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fengchao import wire
-from fengchao_server import admin, aigc, pages, static, tasks
+from fengchao_server import admin, aigc, pages, static, tasks, uploads
 from fengchao_server.admin.shape import AdminShape
 from fengchao_server.routes import Route, RouteTable
 from fengchao_server.v1 import embeddings, handlers, schema
@@ -71,6 +71,19 @@ def _aigc() -> list[Route]:
         Route(
             method="GET", path="/aigc/stream/{id}", handler=tasks.read_stream, shape=product, streams=True,
             summary="重新读取一个可恢复的流", query=("from?",), gives=wire.ChatCompletionResponse,
+        ),
+        Route(
+            method="POST", path="/aigc/uploadfiles/", handler=uploads.upload, shape=product, body="own",
+            auth="optional", summary="上传文件（multipart/form-data，字段名 files）", takes=wire.UploadForm,
+            accepts=("multipart/form-data",), gives=wire.UploadResponse,
+        ),
+        Route(
+            method="GET", path="/aigc/files/", handler=uploads.listing, shape=product,
+            summary="查看自己的文件", gives=wire.FileList,
+        ),
+        Route(
+            method="DELETE", path="/aigc/files/{id}", handler=uploads.delete, shape=product,
+            summary="删除自己的一个文件", gives=wire.Done,
         ),
     ]  # fmt: skip
 

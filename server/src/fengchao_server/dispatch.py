@@ -262,7 +262,7 @@ class Dispatcher:
             route, call.params = self.routes.find(request.method, call.path)
         call.route = route
         call.path = route.path
-        if route.auth is True:
+        if route.auth is True or (route.auth == "optional" and "Authorization" in request.headers):
             given = request.headers.get("Authorization")
             try:
                 call.caller = self.keyring.authenticate(given)
@@ -272,7 +272,7 @@ class Dispatcher:
                 call.caller = self.keyring.authenticate(given)
             if self.keyring.binds:
                 self.keyring.check_place(call.caller.key, call.address)
-        elif route.auth:
+        elif route.auth and route.auth != "optional":
             changing = route.auth == "operator" and request.method not in ("GET", "HEAD")
             call.operator = await self.desk.admit(request, changing=changing)
         if route.body == "json":

@@ -108,7 +108,9 @@ def _operation(route: Route, refs: Mapping[type[BaseModel], Json]) -> Json:
     failure = {"application/json": {"schema": refs[route.shape.failure]}}
     for status in sorted(_failures(route)):
         operation["responses"][str(status)] = {"description": _said(status), "content": failure}
-    if route.auth is True:
+    if route.auth == "optional":
+        operation["security"] = [{"bearer": []}, {"token": []}, {}]
+    elif route.auth is True:
         operation["security"] = [{"bearer": []}, {"token": []}]
     elif route.auth:
         operation["security"] = [{"operator": []}, {"session": []}]

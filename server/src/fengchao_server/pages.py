@@ -47,6 +47,7 @@ _LOCKS: Final[dict[bool | str, str]] = {
     True: "需要鉴权 needs a key",
     "operator": "需要管理员登录 needs an operator",
     "signed-in": "需要登录 needs a login",
+    "optional": "可以不带密钥 a key is optional",
 }
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 BodyKind = Literal["none", "json", "own"]
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
-Auth = bool | Literal["operator", "signed-in"]
+Auth = bool | Literal["optional", "operator", "signed-in"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class Route:
     Attributes:
         path: the canonical path; `{name}` may stand for a segment, and at its end for the rest.
         shape: how its API words answers and errors.
-        auth: True: the caller needs a key; `operator`: an operator must be signed in, and a viewer may only read;
+        auth: True: the caller needs a key; `optional`: a key that comes must be good, but none need come; `operator`: an operator must be signed in, and a viewer may only read;
             `signed-in`: either may; False: anybody.
         body: `json` is parsed before the handler runs; `own` is left to the handler.
         summary: what it does, Chinese first.

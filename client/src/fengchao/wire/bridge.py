@@ -21,6 +21,7 @@ from fengchao.wire.request import ChatBody, DrawBody, HistoryMessage, SearchPara
 from fengchao_core.drawing import addresses
 from fengchao_core.prompts import PromptTemplate
 from fengchao_core.retrieval import KnowledgeBase, Passage
+from fengchao_core.store import FileRecord
 from fengchao_core.structured import json_in
 from fengchao_core.types import (
     ChatCall,
@@ -66,8 +67,9 @@ def to_call(body: ChatBody, channel: Channel | None) -> ChatCall:
     Raises:
         BodyError: it asks for what is not served.
     """
-    _refuse_what_is_not_served(body)
     asked: Json = {"query": body.query or ""}
+    if body.files:
+        asked["files"] = body.files
     if media := _media(body):
         asked["attachments"] = media
     if body.system is not None:
@@ -243,6 +245,24 @@ def kg_list(bases: Iterable[KnowledgeBase]) -> Json:
     }
 
 
+def file_list(records: Iterable[FileRecord]) -> Json:
+    """The JSON of a caller's files."""
+    return {
+        "data": [
+            {
+                "id": record.id,
+                "name": record.name,
+                "kind": record.kind,
+                "size": record.size_bytes,
+                "chars": record.chars,
+                "created": local_time(record.created_at.timestamp()),
+                "expires": local_time(record.expires_at.timestamp()),
+            }
+            for record in records
+        ]
+    }
+
+
 def usage(used: Usage | None, cost: Money | None) -> Json:
     """The JSON of a usage; zeros where there is none yet."""
     if used is None:
@@ -317,11 +337,6 @@ def json_text(text: str) -> str:
     """The JSON in a text, without the fence that models like to put around it; `{}` where there is none."""
     found = json_in(text)
     return "{}" if found is None else found
-
-
-def _refuse_what_is_not_served(body: ChatBody) -> None:
-    if body.files:
-        raise BodyError("files 暂未提供，请把内容写入 query", param="files")
 
 
 def _form(body: ChatBody) -> ResponseFormat:

@@ -158,6 +158,26 @@ _OWN_STATUSES = frozenset(
 _BLAMES_US = frozenset({"ProviderAuthFailed", "ProviderProtocolError"})
 
 
+_FILES = MappingProxyType(
+    {
+        "empty": "文件是空的",
+        "too_large": "文件过大",
+        "too_many": "文件过多",
+        "type": "不支持的文件类型（按内容判断）；支持 txt、md、html、json、csv、pdf、docx、xlsx、pptx，以及图片与视频",
+        "mismatch": "文件的内容与扩展名不符",
+        "old_office": "是旧版 Office 文件或已加密；请去除密码，另存为 docx、xlsx 或 pptx",
+        "encrypted": "文件已加密，请先去除密码",
+        "broken": "文件已损坏",
+        "unsafe": "文件的结构不安全，不予打开",
+        "too_complex": "文件过于复杂，未能在限制内读完",
+        "no_text": "文件里没有可读的文字",
+        "no_reader": "本服务没有安装读取这种文件的插件 fengchao-documents",
+        "disabled": "本服务不接受这样上传文件",
+    }
+)
+"""Why a file is refused, in the product's words."""
+
+
 def failure(code: Code, detail: str | None = None) -> Failure:
     """
     The answer of a code.
@@ -178,6 +198,11 @@ def status_of(error: BaseException) -> Failure:
         if name == "SensitiveContent":
             where = "输出" if getattr(error, "direction", "") == "output" else "输入"
             return failure(Code.SENSITIVE, f"{where}内容包含敏感词")
+        if name == "FileRefused":
+            return _file_failure(error)
+        if name == "UnknownFile":
+            said = "文件不存在、已过期，或不属于这个密钥；请重新上传"
+            return failure(Code.INVALID_PARAMETER, f"files {said}")
         if name == "ResultNotReady":
             return failure(Code.RESULT_NOT_READY)
         if name == "TaskEnded":
@@ -201,6 +226,15 @@ def _names(error: BaseException) -> list[str]:
         for c in type(error).__mro__
         if c is BodyError or c.__module__.partition(".")[0] == "fengchao_core"
     ]
+
+
+def _file_failure(error: BaseException) -> Failure:
+    reason = getattr(error, "reason", "")
+    code = Code.BODY_TOO_LARGE if reason == "too_large" else Code.INVALID_PARAMETER
+    name = getattr(error, "filename", "")
+    # The English says the limits.
+    said = f"{_FILES.get(reason, '文件不能使用')}（{error}）"
+    return failure(code, f"files 中的 {name}：{said}" if name else f"files {said}")
 
 
 def _caller_failure(code: Code, error: BaseException) -> Failure:

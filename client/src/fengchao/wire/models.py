@@ -7,7 +7,7 @@ Unknown fields are ignored, so that an older SDK reads a newer server.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
@@ -91,6 +91,48 @@ class UploadResponse(BaseModel):
     status: int = 200
     msg: str = OK_MSG
     files: list[str] = Field(default_factory=list)
+
+
+class UploadForm(BaseModel):
+    """The form that `/aigc/uploadfiles/` takes."""
+
+    files: list[Annotated[bytes, Field(json_schema_extra={"format": "binary"})]]
+
+
+class FileCard(BaseModel):
+    """
+    A file that was uploaded.
+
+    Attributes:
+        id: what to name it by in a chat's `files`.
+        name: as it was called when it was uploaded.
+        kind: what its content is: `pdf`, `docx`, `png` …
+        size: in bytes.
+        chars: how much text was read in it; None of a picture or a film.
+        created: local time, as everywhere here.
+        expires: from when on it is gone.
+    """
+
+    id: str
+    name: str
+    kind: str
+    size: int
+    chars: int | None = None
+    created: str
+    expires: str
+
+
+class FileList(BaseModel):
+    """The caller's files, newest first."""
+
+    data: list[FileCard] = Field(default_factory=list)
+
+
+class Done(BaseModel):
+    """The answer where there is nothing to tell but that it was done."""
+
+    status: int = 200
+    msg: str = OK_MSG
 
 
 class ChatMessage(BaseModel):
@@ -254,5 +296,13 @@ class FinalResponse(BaseModel):
     msg: str = OK_MSG
     status: int = 200
     data: (
-        str | ModelList | PromptList | KGList | ChatCompletionResponse | TaskList | TaskCard | None
+        str
+        | ModelList
+        | PromptList
+        | KGList
+        | FileList
+        | ChatCompletionResponse
+        | TaskList
+        | TaskCard
+        | None
     ) = None

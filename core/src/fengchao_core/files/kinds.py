@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
@@ -142,17 +143,20 @@ def ending_of(name: str) -> str:
     return PurePosixPath(name).suffix[1:].lower()
 
 
-def decode_text(content: bytes) -> str | None:
+def decode_text(content: bytes, *, is_whole: bool = True) -> str | None:
     """
     A text of any usual encoding: UTF-8, UTF-16 with its mark, or GB 18030; None where it is none of them.
 
     Control characters that no text has make it none.
+
+    Args:
+        is_whole: False where the content is only the beginning, and may end within a character.
     """
     text: str | None = None
     encodings = ("utf-16",) if content.startswith(_UTF16) else ("utf-8-sig", "gb18030")
     for encoding in encodings:
         try:
-            text = content.decode(encoding)
+            text = codecs.getincrementaldecoder(encoding)().decode(content, is_whole)
             break
         except UnicodeDecodeError:
             continue

@@ -14,6 +14,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fengchao_core.store.audit import AuditRecord, AuditStore, MemoryAudit
+from fengchao_core.store.files import (
+    NOBODY,
+    FileCopy,
+    FileQuota,
+    FileRecord,
+    FileStore,
+    MemoryFiles,
+)
 from fengchao_core.store.jobs import JobRecord, JobStore, MemoryJobs
 from fengchao_core.store.keys import KeyRecord, KeyStore, MemoryKeys
 from fengchao_core.store.operators import (
@@ -38,9 +46,14 @@ from fengchao_core.store.words import (
 )
 
 __all__ = [
+    "NOBODY",
     "Attempts",
     "AuditRecord",
     "AuditStore",
+    "FileCopy",
+    "FileQuota",
+    "FileRecord",
+    "FileStore",
     "GrantKind",
     "GrantRecord",
     "JobRecord",
@@ -48,6 +61,7 @@ __all__ = [
     "KeyRecord",
     "KeyStore",
     "MemoryAudit",
+    "MemoryFiles",
     "MemoryJobs",
     "MemoryKeys",
     "MemoryOperators",
@@ -112,6 +126,11 @@ class Store(Protocol):
         """Operators' preset instructions."""
         ...
 
+    @property
+    def files(self) -> FileStore:
+        """What is known of uploaded files."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class StoreSpec:
@@ -128,6 +147,7 @@ class MemoryStore:
         self._usage = MemoryUsage()
         self._audit = MemoryAudit()
         self._keys = MemoryKeys(self._audit)
+        self._files = MemoryFiles()
         self._operators = MemoryOperators(self._audit)
         self._jobs = MemoryJobs(self._usage)
         self._words = MemoryWords(self._audit)
@@ -167,3 +187,8 @@ class MemoryStore:
     def prompts(self) -> PromptStore:
         """Operators' preset instructions."""
         return self._prompts
+
+    @property
+    def files(self) -> FileStore:
+        """What is known of uploaded files."""
+        return self._files

@@ -91,6 +91,8 @@ class ChatCall:
     Attributes:
         model: the model's name or alias, as `Gateway.models()` lists it.
         attachments: pictures, films and files that the query is about; sent before its text.
+        files: the ids of uploaded files that the query is about. Documents go as text, or to a vendor that reads files as they
+            are; pictures and films as such.
         prompt: the id of a preset, or a custom text that holds `{{query}}`.
         prefix: text before the query; `{{system}}` in it takes the system text.
         prompt_fill: values of further `{{name}}` placeholders of a custom prompt.
@@ -108,6 +110,7 @@ class ChatCall:
     model: str
     query: str | None = None
     attachments: tuple[ContentPart, ...] = ()
+    files: tuple[str, ...] = ()
     messages: tuple[Message, ...] = ()
     system: str | None = None
     prompt: str | None = None

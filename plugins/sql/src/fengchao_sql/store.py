@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fengchao_core.store import (
     AuditStore,
+    FileStore,
     JobStore,
     KeyStore,
     OperatorStore,
@@ -17,6 +18,7 @@ from fengchao_core.store import (
 )
 from fengchao_sql.audit import SqlAudit
 from fengchao_sql.engine import Database, locate
+from fengchao_sql.files import SqlFiles
 from fengchao_sql.jobs import SqlJobs
 from fengchao_sql.keys import SqlKeys
 from fengchao_sql.migrate import bring_up
@@ -38,6 +40,7 @@ class SqlStore:
         self._jobs = SqlJobs(database, self._usage)
         self._words = SqlWords(database, signals)
         self._prompts = SqlPrompts(database, signals)
+        self._files = SqlFiles(database)
 
     @property
     def keys(self) -> KeyStore:
@@ -73,6 +76,11 @@ class SqlStore:
     def prompts(self) -> PromptStore:
         """Operators' preset instructions."""
         return self._prompts
+
+    @property
+    def files(self) -> FileStore:
+        """What is known of uploaded files."""
+        return self._files
 
 
 @asynccontextmanager

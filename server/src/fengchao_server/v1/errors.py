@@ -48,6 +48,7 @@ TABLE: Final[dict[type[BaseException], Wording]] = {
     e.InvalidParameter: Wording(400, INVALID, "invalid_value"),
     e.EmptyQuery: Wording(400, INVALID, "empty_query"),
     e.UnknownTask: Wording(404, INVALID, "task_not_found"),
+    e.UnknownFile: Wording(404, INVALID, "file_not_found"),
     e.UnknownModel: Wording(404, INVALID, "model_not_found"),
     e.WrongChannel: Wording(400, INVALID, "wrong_channel"),
     e.UnknownKnowledge: Wording(404, INVALID, "knowledge_not_found"),

@@ -1,0 +1,108 @@
+"""`/aigc/uploadfiles/` and the caller's files: taken as they come over the wire, listed, deleted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from typing import Final, TypeVar
+from urllib.parse import unquote
+
+from aiohttp import BodyPartReader, MultipartReader, web
+
+from fengchao.wire import OK_MSG, BodyError, bridge
+from fengchao_core import EMBEDDED
+from fengchao_core.errors import FileRefused
+from fengchao_core.files import ANYBODY
+from fengchao_server.answers import JSON_UTF8, Answer
+from fengchao_server.dispatch import Call
+from fengchao_server.refusals import BodyTimeout
+
+IDLE_S: Final = 30.0
+"""How long an upload may stand still."""
+
+_T = TypeVar("_T")
+_PLAIN: Final = frozenset({"", "binary", "8bit", "7bit"})
+_MOST_FIELDS: Final = 100
+
+
+async def upload(call: Call) -> Answer:
+    """Take the files of a form: all of them, or none."""
+    # The published SDKs send no key here: such a file is nobody's until a key uses it.
+    caller = ANYBODY if call.caller is EMBEDDED else call.caller
+    files = call.gateway.files
+    await files.check_welcome(caller)
+    taken: list[str] = []
+    try:
+        async for part in _parts(call.request):
+            if len(taken) >= files.most_at_once:
+                raise FileRefused(
+                    f"more than {files.most_at_once} files in one upload", reason="too_many"
+                )
+            # Some clients percent-encode names, as the standard of forms allows.
+            name = unquote(part.filename or "")
+            record = await files.add(name, _content(part), caller=caller)
+            taken.append(record.id)
+        if not taken:
+            raise BodyError("表单里没有文件，请以 files 为字段名上传", param="files")
+    except BaseException:
+        for file_id in taken:
+            await files.delete(file_id, caller)
+        raise
+    return _json({"status": 200, "msg": OK_MSG, "files": taken})
+
+
+async def listing(call: Call) -> Answer:
+    """The caller's files, newest first."""
+    return _json(bridge.file_list(await call.gateway.files.all(call.caller)))
+
+
+async def delete(call: Call) -> Answer:
+    """Delete one of the caller's files."""
+    await call.gateway.files.delete(call.params["id"], call.caller)
+    return _json({"status": 200, "msg": OK_MSG})
+
+
+async def _parts(request: web.BaseRequest) -> AsyncIterator[BodyPartReader]:
+    """The parts of a form that are files; fields that are none are passed over."""
+    if request.content_type != "multipart/form-data":
+        raise BodyError("请以 multipart/form-data 上传，字段名为 files", param="files")
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    try:
+        reader = await request.multipart()
+        for _ in range(_MOST_FIELDS):
+            part = await _in_time(reader.next())
+            if part is None:
+                return
+            if isinstance(part, MultipartReader):
+                raise _malformed()
+            if part.filename is not None:
+                yield part
+    except (ValueError, web.RequestPayloadError, EOFError, RuntimeError) as error:
+        # What aiohttp says of a form whose boundaries, headers or codings are broken.
+        raise _malformed() from error
+    raise BodyError("表单的字段过多", param="files")
+
+
+async def _content(part: BodyPartReader) -> AsyncIterator[bytes]:
+    coding = part.headers.get("Content-Transfer-Encoding", "").lower()
+    if coding not in _PLAIN or "Content-Encoding" in part.headers:
+        raise _malformed()
+    while chunk := await _in_time(part.read_chunk(64 * 1024)):
+        yield chunk
+
+
+async def _in_time(step: Awaitable[_T]) -> _T:
+    try:
+        async with asyncio.timeout(IDLE_S):
+            return await step
+    except TimeoutError as error:
+        raise BodyTimeout(IDLE_S) from error
+
+
+def _malformed() -> BodyError:
+    return BodyError("上传的表单不完整或格式有误", param="files")
+
+
+def _json(value: object) -> Answer:
+    return Answer.json(value, content_type=JSON_UTF8)
