@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -13,11 +14,12 @@ from typing import Any
 
 import pytest
 
-from fengchao_core.store import KeyRecord
+from fengchao_core.store import KeyRecord, MemoryStore, Store
 from fengchao_core.usage import UsageRecord
 from fengchao_sql.store import SqlStore, open_store
 
 URL = "sqlite:///fengchao.db"
+POSTGRESQL = os.environ.get("FENGCHAO_TEST_POSTGRESQL", "")
 START = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 
 
@@ -85,3 +87,31 @@ async def store(open_here: Callable[[], Any]) -> SqlStore:
     """A store over a fresh SQLite file."""
     opened: SqlStore = await open_here()
     return opened
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+async def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    """An empty store of each kind."""
+    if request.param == "memory":
+        yield MemoryStore()
+        return
+    if request.param == "postgresql" and not POSTGRESQL:
+        pytest.skip("FENGCHAO_TEST_POSTGRESQL names no database")
+    url = POSTGRESQL if request.param == "postgresql" else "sqlite:///fengchao.db"
+    async with open_store(url, tmp_path) as store:
+        if request.param == "postgresql":
+            await _empty(url)
+        yield store
+
+
+async def _empty(url: str) -> None:
+    from fengchao_sql.engine import Database, locate
+    from fengchao_sql.tables import metadata
+
+    database = Database(locate(url, Path()))
+    try:
+        for table in metadata.sorted_tables:
+            if table.name != "key_revision":
+                await database.write(lambda to, table=table: to.execute(table.delete()))
+    finally:
+        await database.close()

@@ -6,59 +6,24 @@ With `FENGCHAO_TEST_POSTGRESQL` set to the URL of an empty database that may be 
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
 from fengchao_core.errors import InvalidParameter
 from fengchao_core.limits import Budget, KeyLimits
 from fengchao_core.store import (
-    MemoryStore,
     PromptVersion,
-    Store,
     WordCategory,
     WordKey,
     WordPage,
     WordRecord,
 )
 from fengchao_core.usage import total_up
-from fengchao_sql.store import open_store
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
-POSTGRESQL = os.environ.get("FENGCHAO_TEST_POSTGRESQL", "")
-
-
-@pytest.fixture(params=["memory", "sqlite", "postgresql"])
-async def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    """An empty store of each kind."""
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    if request.param == "postgresql" and not POSTGRESQL:
-        pytest.skip("FENGCHAO_TEST_POSTGRESQL names no database")
-    url = POSTGRESQL if request.param == "postgresql" else "sqlite:///fengchao.db"
-    async with open_store(url, tmp_path) as store:
-        if request.param == "postgresql":
-            await _empty(url)
-        yield store
-
-
-async def _empty(url: str) -> None:
-    from fengchao_sql.engine import Database, locate
-    from fengchao_sql.tables import metadata
-
-    database = Database(locate(url, Path()))
-    try:
-        for table in metadata.sorted_tables:
-            if table.name != "key_revision":
-                await database.write(lambda to, table=table: to.execute(table.delete()))
-    finally:
-        await database.close()
 
 
 async def test_key_comes_back_as_kept(any_store, make_key):
