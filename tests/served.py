@@ -20,6 +20,8 @@ class Served(NamedTuple):
     token: str
     api_key: str
     secret_key: str
+    setup: str
+    """The link with which the first operator sets a password."""
 
 
 @contextmanager
@@ -46,6 +48,12 @@ def served(home: Path, *arguments: str, env: Mapping[str, str] | None = None) ->
             assert process.stdout is not None
             facts: dict[str, Any] = json.loads(process.stdout.readline())
             key = facts["key"]
-            yield Served(facts["url"].rstrip("/"), key["token"], key["api_key"], key["secret_key"])
+            yield Served(
+                facts["url"].rstrip("/"),
+                key["token"],
+                key["api_key"],
+                key["secret_key"],
+                facts["setup"],
+            )
         finally:
             process.send_signal(signal.SIGTERM)

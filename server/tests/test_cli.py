@@ -74,6 +74,54 @@ def test_life_of_a_key(fengchao):
     assert "nobody" in fengchao("keys", "revoke", "--name", "nobody", code=1).stderr
 
 
+def test_terms_of_a_key(fengchao):
+    """What a key may do is set when it is made, changed and shown; a wrong limit or time is one line."""
+    made = fengchao(
+        "keys", "create", "--name", "app", "--address", "10.0.0.0/8", "--group", "g",
+        "--limits", '{"requests_per_minute": 60}', "--json",
+    )  # fmt: skip
+    key = json.loads(made.stdout)
+    changed = fengchao(
+        "keys", "update", "--name", "app", "--rename", "bot", "--any-address", "--model", "glm-4",
+        "--expires", "2099-01-31", "--json",
+    )  # fmt: skip
+    shown = json.loads(changed.stdout)
+    assert ("bot", [], ["glm-4"], "g", {"requests_per_minute": 60}) == tuple(
+        shown[name] for name in ("name", "addresses", "models", "group", "limits")
+    )
+    assert shown["expires_at"].startswith("2099-01-31")
+    rotated = fengchao("keys", "rotate", "--name", "bot", "--grace", "30m")
+    assert "旧的 secret" in rotated.stderr
+    text = fengchao("keys", "show", "--name", "bot").stdout
+    assert "old_secret_until" in text
+    assert key["secret_key"] not in text
+    assert "--grace" in fengchao("keys", "rotate", "--name", "bot", "--grace", "1y", code=1).stderr
+    assert "--limits" in fengchao("keys", "update", "--name", "bot", "--limits", "{", code=1).stderr
+    log = json.loads(fengchao("audit", "--json").stdout)
+    assert ["key.rotate", "key.update", "key.create"] == [entry["action"] for entry in log]
+    assert {True} == {entry["actor"].startswith("cli:") for entry in log}
+    assert key["secret_key"] not in str(log)
+
+
+def test_operators(fengchao):
+    """A setup link is made for who has none; nobody is there to be removed, and a token needs an owner."""
+    link = json.loads(fengchao("admin", "setup-link", "--viewer", "--json").stdout)
+    assert link["url"].endswith(f"/admin/setup#{link['token']}")
+    assert [] == json.loads(fengchao("admin", "list", "--json").stdout)
+    for args in (("remove",), ("token", "--label", "ci"), ("end-token", "--label", "ci")):
+        assert "nobody" in fengchao("admin", *args, "--name", "nobody", code=1).stderr
+    env = {"FENGCHAO__STORE__URL": "memory:"}
+    assert "memory:" in fengchao("admin", "setup-link", code=1, env=env).stderr
+
+
+def test_log_of_the_command_line_is_one_line_each(fengchao):
+    """A note with line breaks and escapes stays on the line of its record."""
+    fengchao("keys", "create", "--name", "app", "--note", "a\nkey.revoke forged")
+    text = fengchao("audit").stdout
+    assert 2 == len(text.strip().splitlines())
+    assert "\\n" in text
+
+
 def test_plain_key(fengchao):
     """Without --json a person reads the key on stdout and the warning to keep it on stderr."""
     done = fengchao("keys", "create", "--name", "app", "--model", "glm-4", "--note", "测试")
