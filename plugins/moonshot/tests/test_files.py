@@ -17,8 +17,9 @@ from fengchao_core.errors import (
     ProviderError,
     ProviderProtocolError,
 )
+from fengchao_core.kit import attachments
 from fengchao_core.types import FilePart, ImagePart, Message, TextPart
-from fengchao_moonshot import account, attachments, files, wire
+from fengchao_moonshot import account, files, wire
 from fengchao_moonshot.settings import MoonshotSettings
 
 _FIELDS = (

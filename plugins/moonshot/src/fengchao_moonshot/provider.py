@@ -12,12 +12,13 @@ import structlog
 from typing_extensions import override
 
 from fengchao_core.errors import ProviderError
+from fengchao_core.kit import attachments
 from fengchao_core.kit.auth import StaticAuth
 from fengchao_core.kit.http import VendorHttp
 from fengchao_core.kit.openai_chat import converse
 from fengchao_core.provider import Provider, ProviderContext
 from fengchao_core.types import ChatRequest, Delta, FilePart
-from fengchao_moonshot import account, attachments, files, wire
+from fengchao_moonshot import account, files, wire
 from fengchao_moonshot.account import Balance
 from fengchao_moonshot.files import ExtractedFile, StoredFile
 from fengchao_moonshot.settings import MoonshotSettings
@@ -51,6 +52,7 @@ class MoonshotProvider(Provider):
     """
 
     takes_addresses = False
+    chat_purpose = files.EXTRACT
 
     def __init__(self, settings: MoonshotSettings, http: VendorHttp) -> None:
         self._settings = settings

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import quote
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
 from fengchao_core.errors import InvalidParameter, ProviderProtocolError, RequestRejected
 from fengchao_core.kit import multipart
@@ -16,7 +16,10 @@ from fengchao_core.kit.replies import read_reply
 
 FILES = "/files"
 RETRIEVAL = "retrieval"
-"""The purpose of documents of a knowledge base; `batch` and `fine-tune` are the others."""
+"""The purpose of documents of a knowledge base; `batch` and `fine-tune` are further ones."""
+
+EXTRACT = "file-extract"
+"""The purpose of files whose text is wanted; their content, asked for, is that text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,10 @@ class _Uploaded(BaseModel):
     id: str | None = None
     taken: list[_Document] | None = Field(default=None, alias="successInfos")
     refused: list[_Document] | None = Field(default=None, alias="failedInfos")
+
+
+class _Text(BaseModel):
+    content: str
 
 
 class _Deleted(BaseModel):
@@ -136,6 +143,18 @@ def decode_upload(body: bytes, classify: Classify) -> str:
 def decode_files(body: bytes, classify: Classify) -> tuple[StoredFile, ...]:
     """A list of files. Raises `ProviderError`, as `read_reply`."""
     return tuple(file.stored() for file in read_reply(_Files, body, classify).data)
+
+
+def decode_text(body: bytes) -> str:
+    """
+    The text of a file that was uploaded for its text. Never fails: an answer of another shape is the text itself.
+
+    An error cannot be told from a file that quotes one, so it must have come under its own HTTP status.
+    """
+    try:
+        return _Text.model_validate_json(body).content
+    except ValidationError:
+        return body.decode("utf-8", "replace")
 
 
 def check_deleted(body: bytes, classify: Classify) -> None:

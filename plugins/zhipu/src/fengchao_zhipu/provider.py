@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import replace
 from itertools import count
 from secrets import token_hex
@@ -11,7 +11,8 @@ from secrets import token_hex
 from typing_extensions import override
 
 from fengchao_core import types as core
-from fengchao_core.errors import ProviderError
+from fengchao_core.errors import InvalidParameter, ProviderError
+from fengchao_core.kit import attachments
 from fengchao_core.kit.auth import Authoriser, StaticAuth, TokenAuth
 from fengchao_core.kit.http import VendorHttp
 from fengchao_core.kit.openai_chat import converse, encode
@@ -23,6 +24,7 @@ from fengchao_core.types import (
     Delta,
     EmbeddingRequest,
     EmbeddingResult,
+    FilePart,
     ImageRequest,
     ImageResult,
     SearchRequest,
@@ -69,10 +71,32 @@ class ZhipuProvider(Provider):
         self._run = token_hex(4)
         self._count = count(1)
 
+    chat_purpose = files.EXTRACT
+
     @override
     def stream(self, request: ChatRequest) -> AsyncGenerator[Sequence[Delta], None]:
+        if attached := attachments.attached(request.messages):
+            return self._stream_with(attached, request)
         request = self._with_unique_id(request)
         return converse(self._http, wire.CHAT_PATH, request, wire.dialect_for(request.model))
+
+    async def _stream_with(
+        self, attached: Sequence[FilePart], request: ChatRequest
+    ) -> AsyncGenerator[Sequence[Delta], None]:
+        """Files that messages name are read by the vendor first, and their text goes before the question."""
+        texts = {part: await self._text_of(part) for part in attached}
+        request = replace(request, messages=attachments.inject(request.messages, texts))
+        async with aclosing(self.stream(request)) as batches:
+            async for batch in batches:
+                yield batch
+
+    async def _text_of(self, part: FilePart) -> str:
+        if not part.file_id:
+            raise InvalidParameter(
+                "this provider takes a file by its 'file_id' only; upload it first",
+                param="messages",
+            )
+        return files.decode_text(await self.read_file(part.file_id))
 
     async def embed(self, request: EmbeddingRequest) -> EmbeddingResult:
         """Vectors in the order of the inputs, asked for in as many calls as the vendor's limit makes it."""
@@ -131,7 +155,7 @@ class ZhipuProvider(Provider):
         Args:
             filename: with its extension, by which the vendor tells the format.
             content: 100 MB at most.
-            purpose: `batch`, `fine-tune` or `retrieval`.
+            purpose: `file-extract` for a file that messages name by its id, `batch`, `fine-tune` or `retrieval`.
             knowledge_id: the knowledge base that takes the document, for the purpose `retrieval` only.
 
         Raises:

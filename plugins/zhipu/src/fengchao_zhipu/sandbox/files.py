@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mimetypes
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,7 +15,25 @@ from fengchao_zhipu.sandbox.codes import RefusedError
 
 MOST_FILE_BYTES = 100 * 1024 * 1024
 
-_PURPOSES = ("batch", "fine-tune", "retrieval")
+_PURPOSES = ("batch", "fine-tune", "retrieval", "file-extract")
+_READ = (
+    "pdf",
+    "docx",
+    "doc",
+    "xlsx",
+    "xls",
+    "pptx",
+    "ppt",
+    "png",
+    "jpg",
+    "jpeg",
+    "csv",
+    "py",
+    "txt",
+    "md",
+    "bmp",
+    "gif",
+)
 _PAGE = 20
 _MOST_FILES = 1000
 
@@ -26,6 +45,17 @@ class _File:
     purpose: str
     content: bytes
     created_at: int
+
+    @property
+    def media_type(self) -> str:
+        return mimetypes.guess_type(self.filename)[0] or "application/octet-stream"
+
+    def text(self) -> str:
+        """What can be read in it: the text itself, or what is known of a file that only a reader of its kind could read."""
+        try:
+            return self.content.decode()
+        except UnicodeDecodeError:
+            return f"{self.filename} ({len(self.content)} bytes of {self.media_type})"
 
     def body(self) -> dict[str, object]:
         return {
@@ -72,6 +102,8 @@ class Files:
             raise RefusedError("435")
         if purpose == "retrieval" and not fields.get("knowledge_id"):
             raise RefusedError("1213", "未正常接收到 knowledge_id 参数")
+        if purpose == "file-extract" and name.rpartition(".")[2].lower() not in _READ:
+            raise RefusedError("1214", "文件格式不支持")
         if len(self._files) >= _MOST_FILES:
             raise RefusedError("1210", f"文件数量不能超过 {_MOST_FILES}")
         created_at = int(self._desk.clock.now().timestamp())
@@ -116,9 +148,20 @@ class Files:
     async def read(
         self, request: web.Request, credential: str, body: Mapping[str, object]
     ) -> web.StreamResponse:
-        """Give a file back."""
+        """Give a file back, or the text that was read in it."""
         del credential, body
-        return web.Response(body=self._asked_for(request).content)
+        file = self._asked_for(request)
+        if file.purpose != "file-extract":
+            return web.Response(body=file.content)
+        return _json(
+            {
+                "content": file.text(),
+                "file_type": file.media_type,
+                "filename": file.filename,
+                "title": "",
+                "type": "file",
+            }
+        )
 
     async def delete(
         self, request: web.Request, credential: str, body: Mapping[str, object]

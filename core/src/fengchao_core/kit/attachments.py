@@ -1,7 +1,7 @@
 """
-Files in messages, which Moonshot does not have: their extracted text goes before the question, as system messages.
+Files in messages, for vendors that read files but take none in a chat: the text goes before the question.
 
-Pure: `attached` says which files a conversation holds, `inject` puts their texts in their place.
+It goes as system messages, one for each file. Pure: `attached` says which files a conversation holds, `inject` puts their texts in their place.
 """
 
 from __future__ import annotations
