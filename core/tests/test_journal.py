@@ -1,4 +1,4 @@
-"""The journal: what a death of the process leaves, and how it comes to the store."""
+"""The journal: what a death of the process leaves, how it comes to the store, and how that is counted again."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from structlog.testing import capture_logs
 from fengchao_core import MemoryStore
 from fengchao_core.ledger import StoreLedger, events
 from fengchao_core.ledger.journal import Journal, others, segments
+from fengchao_core.ledger.recount import recount
 from fengchao_core.ledger.recovery import Left, rows_left, take_over
 from fengchao_core.reservation import reserve_chat
 from fengchao_core.settings import LedgerSettings
@@ -381,3 +382,84 @@ async def _interleave(root: Path, steps) -> None:
     expected.update({id_: "unknown" for id_, _, _ in lives.values()})
     await recover(root, usage)
     assert expected == await outcomes(usage)
+
+
+@pytest.fixture
+async def shipped(tmp_path):
+    """A store and the journal of a process that ended well: two requests, one with an attempt that cost something."""
+    usage = MemoryStore().usage
+    async with running(usage, Journal(tmp_path, most_bytes=PLENTY)) as ledger:
+        for done in (row("a"), row("b.1", outcome="retried"), row("b")):
+            ledger.settle(done)
+    return usage
+
+
+async def test_nothing_is_off(tmp_path, shipped):
+    """What the journal settled is in the store."""
+    found = await recount(tmp_path, shipped)
+    assert found.is_good
+    assert (1, 3, 0, 0) == (found.journals, found.rows, found.pending, found.under_way)
+
+
+async def test_no_journal_is_nothing_off(tmp_path):
+    """A data folder without journals counts to nothing."""
+    assert 0 == (await recount(tmp_path / "absent", MemoryStore().usage)).rows
+
+
+async def test_a_lost_row_is_named(tmp_path, shipped):
+    """A row that was in the store and is gone."""
+    usage = MemoryStore().usage
+    await usage.add([row("a"), row("b.1", outcome="retried")])
+    found = await recount(tmp_path, usage)
+    assert (1, ["b"], False) == (found.lost, found.lost_ids, found.is_good)
+
+
+async def test_another_figure_is_named(tmp_path, shipped):
+    """A row that the store has with other tokens; another price is no fault."""
+    usage = MemoryStore().usage
+    await usage.add([row("a", cost=None), row("b", prompt_tokens=1), row("b.1", outcome="retried")])
+    found = await recount(tmp_path, usage)
+    assert (1, ["b"], 0) == (found.differing, found.differing_ids, found.lost)
+
+
+async def test_a_doubled_row_is_named(tmp_path, shipped):
+    """A request that two journals settled."""
+    async with running(shipped, Journal(tmp_path, most_bytes=PLENTY)) as ledger:
+        ledger.settle(row("a"))
+    found = await recount(tmp_path, shipped)
+    assert (1, ["a"]) == (found.doubled, found.doubled_ids)
+
+
+async def test_what_is_on_its_way_is_not_lost(tmp_path):
+    """Rows of a living process that the store does not have yet, and requests that have not ended."""
+    journal = Journal(tmp_path, most_bytes=PLENTY)
+    journal.append(events.settled(row("a")))
+    journal.append(events.shipped(journal.position))
+    journal.append(events.settled(row("b")))
+    journal.append(events.reserved(reservation("c")))
+    usage = MemoryStore().usage
+    await usage.add([row("a")])
+    found = await recount(tmp_path, usage)
+    assert (True, 2, 1, 1) == (found.is_good, found.rows, found.pending, found.under_way)
+    die(journal)
+
+
+async def test_a_request_that_was_forgotten_is_lost(tmp_path):
+    """One that began, whose process is gone and its journal put away, must be in the store."""
+    journal = Journal(tmp_path, most_bytes=PLENTY)
+    journal.append(events.reserved(reservation("c")))
+    die(journal)
+    usage = MemoryStore().usage
+    await take_over(tmp_path, None, usage, lambda _: None, PLENTY)
+    assert (await recount(tmp_path, usage)).is_good
+    found = await recount(tmp_path, MemoryStore().usage)
+    assert (1, ["c"]) == (found.lost, found.lost_ids)
+
+
+async def test_damage_is_counted(tmp_path, shipped):
+    """A kept line that cannot be read any more is said."""
+    (path,) = (tmp_path / "kept").glob("*.log")
+    await asyncio.to_thread(
+        lambda: path.write_bytes(path.read_bytes().replace(b'["S","a"', b'["S","x"'))
+    )
+    assert 1 == (await recount(tmp_path, shipped)).damaged

@@ -6,10 +6,15 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from fengchao_core import ModelCard, Settings
+from fengchao_core.ledger import events
+from fengchao_core.ledger.journal import journal_folder
+from fengchao_core.reservation import reserve_once
 from fengchao_server.cli import main
 
 
@@ -262,3 +267,17 @@ def test_key_that_expires(fengchao):
         assert 1 == len(
             fengchao("keys", "create", "--name", "b", "--expires", day, code=1).stderr.splitlines()
         )
+
+
+def test_usage_is_verified(fengchao, tmp_path):
+    """A recount finds nothing off; a row whose database is gone is said to be lost, with exit status 1."""
+    assert "0 lost, 0 doubled" in fengchao("usage", "verify").stdout
+    folder = journal_folder(tmp_path / "home", Settings().store.url) / "kept"
+    folder.mkdir(parents=True)
+    card = ModelCard(id="m", owned_by="Test")
+    began = reserve_once(
+        "r1", card, ["x"], key="k", model="m", started_at=datetime.now(UTC), operation="embeddings"
+    )
+    (folder / "0-1-a-000001.log").write_bytes(events.header() + events.reserved(began))
+    said = fengchao("usage", "verify", "--json", code=1).stdout
+    assert (1, ["r1"], 0) == tuple(json.loads(said)[k] for k in ("lost", "lost_ids", "doubled"))

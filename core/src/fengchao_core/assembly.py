@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel, ValidationError
@@ -29,6 +26,7 @@ from fengchao_core.files.blobs import FolderBlobs
 from fengchao_core.files.copies import Copies
 from fengchao_core.files.reading import Reading
 from fengchao_core.ledger import StoreLedger
+from fengchao_core.ledger.journal import journal_folder
 from fengchao_core.ledger.writer import open_journal
 from fengchao_core.limiter import SpentRows, Warden
 from fengchao_core.live_prompts import LivePrompts
@@ -118,7 +116,10 @@ async def assemble(
             stack.push_async_callback(_stop, sweeper)
         catalog = Catalog(opened, settings.models, settings.routing, time.monotonic)
         searcher = searcher_of(settings.search, {each.name: each.provider for each in opened})
-        journal = open_journal(_journals(settings), settings.ledger) if has_journal else None
+        journal = None
+        if has_journal:
+            folder = journal_folder(settings.home, settings.store.url)
+            journal = open_journal(folder, settings.ledger)
         ledger = StoreLedger(
             store.usage, settings.ledger, telemetry, journal, partial(_card, catalog)
         )
@@ -158,12 +159,6 @@ async def _running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-
-
-def _journals(settings: Settings) -> Path:
-    """The folder of the journals of this store: processes that share it bring home each other's rows."""
-    place = re.sub(r"//[^/@]*@", "//", settings.store.url)  # without a password
-    return settings.home / "journal" / sha256(place.encode()).hexdigest()[:12]
 
 
 def _card(catalog: Catalog, model: str) -> ModelCard | None:

@@ -138,6 +138,17 @@ async def test_same_row_is_kept_once(any_store, make_row):
     assert (other, row) == await any_store.usage.rows()
 
 
+async def test_rows_are_found_by_their_ids(any_store, make_row):
+    """Each kept row is found once however often it is asked for; an id that is not there is passed over."""
+    rows = [make_row(id=f"row {number}") for number in range(1200)]
+    await any_store.usage.add(rows)
+    wanted = [row.id for row in rows[:1100]]
+    found = await any_store.usage.get([*wanted, "absent", *wanted])
+    assert set(rows[:1100]) == set(found)
+    assert 1100 == len(found)
+    assert () == await any_store.usage.get([])
+
+
 async def test_no_rows_is_no_work(any_store):
     """Adding nothing is allowed, and an empty store has no totals."""
     await any_store.usage.add([])

@@ -12,7 +12,7 @@ Pure functions: bytes in, values out.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from datetime import datetime
 from decimal import Decimal
 from operator import attrgetter
@@ -187,8 +187,3 @@ def _event(line: bytes, end: int) -> Event | None:
     except ValueError:
         return None
     return Event(kind, values, end)
-
-
-def without_cost(row: UsageRecord) -> UsageRecord:
-    """The row as two tellings of it must agree: a price may be corrected later, what was used may not."""
-    return replace(row, cost=None, currency=None, price_since=None, price_version=None)

@@ -14,10 +14,12 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import re
 import secrets
 import shutil
 import time
 from collections.abc import Iterable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
 from typing import Final
@@ -187,6 +189,12 @@ class Journal:
         with contextlib.suppress(OSError):
             os.ftruncate(self._fd, self._size)
         self._resumes_at = time.monotonic() + _DEGRADED_S
+
+
+def journal_folder(home: Path, store_url: str) -> Path:
+    """The folder of all journals of a store: processes that share both bring home each other's rows."""
+    place = re.sub(r"//[^/@]*@", "//", store_url)  # without a password
+    return home / "journal" / sha256(place.encode()).hexdigest()[:12]
 
 
 def segments(folder: Path) -> list[tuple[int, Path]]:

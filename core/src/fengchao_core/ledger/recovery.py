@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC
 from itertools import islice
@@ -62,8 +62,19 @@ def shipped_before(folder: Path) -> Position:
 def rows_left(
     folder: Path, after: Position, left: Left, *, until: Position | None = None
 ) -> Iterator[tuple[UsageRecord, Position]]:
+    """As `rows_in`, of all segments of a journal."""
+    yield from rows_in(segments(folder), after, left, until=until)
+
+
+def rows_in(
+    files: Iterable[tuple[int, Path]],
+    after: Position,
+    left: Left,
+    *,
+    until: Position | None = None,
+) -> Iterator[tuple[UsageRecord, Position]]:
     """
-    The rows of a journal behind a position, in the order of their writing, each with the position behind it.
+    The rows of segments behind a position, in the order of their writing, each with the position behind it.
 
     Takes one segment into memory at a time.
 
@@ -72,7 +83,7 @@ def rows_left(
         until: leave alone what stands behind this.
     """
     names = events.FIELDS
-    for number, path in segments(folder):
+    for number, path in files:
         for event in events.read(path.read_bytes(), kinds="HRS"):
             if event is None:
                 left.damaged += 1

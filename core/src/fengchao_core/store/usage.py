@@ -30,6 +30,10 @@ class UsageStore(Protocol):
         """Rows that started in [since, until), newest first."""
         ...
 
+    async def get(self, ids: Sequence[str]) -> tuple[UsageRecord, ...]:
+        """The rows of these ids that are kept, in any order."""
+        ...
+
     async def totals(
         self, *, by: UsageGrouping, since: datetime | None = None, until: datetime | None = None
     ) -> tuple[UsageTotals, ...]:
@@ -67,6 +71,10 @@ class MemoryUsage:
         found = [row for row in reversed(self._rows.values()) if _within(row, since, until)]
         found.sort(key=lambda row: row.started_at, reverse=True)
         return tuple(found[:limit])
+
+    async def get(self, ids: Sequence[str]) -> tuple[UsageRecord, ...]:
+        """The rows of these ids that are kept."""
+        return tuple(self._rows[id_] for id_ in dict.fromkeys(ids) if id_ in self._rows)
 
     async def totals(
         self, *, by: UsageGrouping, since: datetime | None = None, until: datetime | None = None

@@ -41,6 +41,9 @@ Rows in one statement, where there are so many. The driver lets go of the interp
 has to wait for it each time.
 """
 
+_IDS = 500
+"""Ids in one query."""
+
 # A sum of costs in their own unit would leave SQLite's 64 bits at nine million; summed in two halves it never does.
 _HALF = 1_000_000
 
@@ -85,6 +88,16 @@ class SqlUsage:
         query = select_rows(since=since, until=until, limit=limit)
         found = await self._database.read(query)
         return tuple(_record(row) for row in found)
+
+    async def get(self, ids: Sequence[str]) -> tuple[UsageRecord, ...]:
+        """The rows of these ids that are kept, in any order. Raises `StoreUnavailable`."""
+        found: list[UsageRecord] = []
+        wanted = list(dict.fromkeys(ids))
+        for start in range(0, len(wanted), _IDS):
+            some = wanted[start : start + _IDS]
+            rows = await self._database.read(select(usage_rows).where(usage_rows.c.id.in_(some)))
+            found += map(_record, rows)
+        return tuple(found)
 
     async def totals(
         self, *, by: UsageGrouping, since: datetime | None = None, until: datetime | None = None

@@ -170,6 +170,16 @@ def _parser() -> argparse.ArgumentParser:
     usage.add_argument(
         "--until", metavar="DATE", help="到这一天止（UTC，不含） up to this day, not included"
     )
+    counts = usage.add_subparsers(dest="action", metavar="ACTION")
+    verify_text = "核对流水与账目 count the journals against the rows"
+    verify = counts.add_parser(
+        "verify",
+        help=verify_text,
+        description=verify_text,
+        parents=[common, listing],
+        allow_abbrev=False,
+    )
+    verify.set_defaults(module="usage_verify")
     return parser
 
 

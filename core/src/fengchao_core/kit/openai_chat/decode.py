@@ -205,10 +205,10 @@ class Decoder:
                 f"the provider's answer is {reading.kind(chunk)}; expected a JSON object"
             )
         choices = chunk.get("choices")
-        if reading.is_error(chunk, has_choices=bool(choices)):
-            raise self._classify(200, {}, raw)
         if isinstance(usage := chunk.get("usage"), dict) and usage:
             self._usage = usage
+        if reading.is_error(chunk, has_choices=bool(choices)):
+            raise self._classify(200, {}, raw)
         if self._dialect.keep:
             kept = {name: chunk[name] for name in self._dialect.keep if chunk.get(name) is not None}
             if kept:
