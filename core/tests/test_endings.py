@@ -31,7 +31,7 @@ from fengchao_core.errors import (
     ProviderUnavailable,
     RequestRejected,
 )
-from fengchao_core.types import EmbeddingResult, Image, ImageRequest, ImageResult
+from fengchao_core.types import DrawCall, EmbeddingResult, Image, ImageResult
 
 PRICE = Price(
     input=Decimal(1),
@@ -353,6 +353,6 @@ async def test_vectors_are_booked():
 async def test_pictures_are_booked():
     """Pictures are counted and priced each."""
     async with opened(Scripted()) as gateway:
-        await gateway.draw(ImageRequest(model="painter", prompt="一只猫", n=3))
+        await gateway.draw(DrawCall(model="painter", query="一只猫", n=3))
         (row,) = await booked(gateway)
     assert ("image_generation", 3, Decimal("1.5")) == (row.operation, row.images, row.cost)
