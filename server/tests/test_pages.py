@@ -1,5 +1,7 @@
 """The start page, the documentation and the OpenAPI document."""
 
+import re
+
 import pytest
 
 from fengchao_server.api import build_routes
@@ -20,7 +22,7 @@ async def test_start_page(bench):
 
 async def test_documentation_shows_every_route(bench):
     """Every route stands in the documentation and in the OpenAPI document, and nothing else does."""
-    async with bench.client.get("/docs") as response:
+    async with bench.client.get("/docs/plain") as response:
         page = await response.text()
     async with bench.client.get("/openapi.json") as response:
         document = await response.json()
@@ -30,6 +32,33 @@ async def test_documentation_shows_every_route(bench):
     assert "6601" in page
     assert "model_not_found" in page
     assert "3.1.0" == document["openapi"]
+
+
+async def test_pages_bring_their_own_files(bench):
+    """Every file that a page asks for is served by this process, compressed where that was wanted, and kept by its tag."""
+    for page in ("/docs", "/examples"):
+        async with bench.client.get(page) as response:
+            assert "script-src 'self'" in response.headers["Content-Security-Policy"]
+            html = await response.text()
+        files = re.findall(r'(?:src|href)="(/static/[^"]+)"', html)
+        assert files
+        for file in files:
+            async with bench.client.get(file) as response:
+                assert 200 == response.status
+                tag = response.headers["ETag"]
+            async with bench.client.get(file, headers={"If-None-Match": tag}) as response:
+                assert 304 == response.status
+    async with bench.client.get(files[0], headers={"Accept-Encoding": "identity"}) as response:
+        assert "Content-Encoding" not in response.headers
+
+
+@pytest.mark.parametrize(
+    "path", ["no-such.js", "../pages.py", "%2e%2e/pages.py", "swagger-ui/LICENSE", "docs", "/"]
+)
+async def test_only_files_of_pages_are_served(bench, path):
+    """No path leads out of the folder, nor to what is no page's file."""
+    async with bench.client.get(f"/static/{path}") as response:
+        assert 404 == response.status
 
 
 async def test_references_resolve(bench):

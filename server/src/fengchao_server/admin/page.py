@@ -39,15 +39,15 @@ def routes() -> list[Route]:
     admin = AdminShape()
     return [
         Route(
-            method="GET", path="/admin/", handler=page, shape=admin, auth=False,
+            method="GET", path="/admin/", handler=page, shape=admin, auth=False, media="text/html",
             summary="安全中心的网页 The security centre's page",
         ),
         Route(
-            method="GET", path="/admin/setup", handler=page, shape=admin, auth=False,
+            method="GET", path="/admin/setup", handler=page, shape=admin, auth=False, media="text/html",
             summary="设置口令的网页 The page that sets a password",
         ),
         Route(
-            method="GET", path="/admin/static/{file}", handler=static, shape=admin, auth=False, quiet=True,
+            method="GET", path="/admin/static/{file}", handler=static, shape=admin, auth=False, quiet=True, media="*/*",
             summary="网页的脚本与样式 Its scripts and styles",
         ),
     ]  # fmt: skip
