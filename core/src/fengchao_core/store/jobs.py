@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal, Protocol
 
@@ -48,7 +48,7 @@ class JobRecord:
     key: str
     model: str
     request_id: str
-    payload: bytes
+    payload: bytes = field(repr=False)
     created_at: datetime
     available_at: datetime
     expires_at: datetime
@@ -58,8 +58,8 @@ class JobRecord:
     worker: str = ""
     lease_until: datetime | None = None
     ended_at: datetime | None = None
-    result: bytes | None = None
-    failure: bytes | None = None
+    result: bytes | None = field(default=None, repr=False)
+    failure: bytes | None = field(default=None, repr=False)
 
     @property
     def is_ended(self) -> bool:
@@ -96,8 +96,8 @@ class JobOutcome:
     state: JobEnd
     ended_at: datetime
     keep_until: datetime
-    result: bytes | None = None
-    failure: bytes | None = None
+    result: bytes | None = field(default=None, repr=False)
+    failure: bytes | None = field(default=None, repr=False)
     usage: Sequence[UsageRecord] = ()
 
 
@@ -112,7 +112,7 @@ class JobEvents:
     """
 
     first: int
-    events: tuple[bytes, ...]
+    events: tuple[bytes, ...] = field(repr=False)
 
 
 class JobStore(Protocol):
