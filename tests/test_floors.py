@@ -54,6 +54,8 @@ FLOORS = [
         "live_prompts",
         "live_words",
         "prompt_keeping",
+        "foreign",
+        "screening_log",
         "screening",
         "compose",
         "window",

@@ -54,7 +54,7 @@ def every_error():
             core.SensitiveContent("政治", direction="output", start=0, end=1),
             200,
             6601,
-            "敏感词：输出内容包含敏感词",
+            "敏感词：输出内容包含敏感词（类别“政治”，第 1 个字符）",
         ),
         (core.ResultNotReady("m"), 200, 6602, "异步结果未生成"),
         (core.UnknownTask("m", param="task_id"), 445, 445, "参数错误：task_id 不存在"),

@@ -168,7 +168,13 @@ class SensitiveContent(FengChaoError):
         direction: whether the hit was in what the caller sent or in what the model answered.
         start: first character of the hit, an offset into the screened text.
         end: one past its last character.
+
+    Attributes:
+        where: which text: a field of the call (`query`, `history[0]`, `messages[2]`, `knowledge[0]` …) or a part of the
+            answer (`text`, `reasoning`, `refusal`, `call` for a tool call's arguments, `extra`); empty where unknown.
     """
+
+    where: str = ""
 
     def __init__(
         self, category: str, *, direction: Literal["input", "output"], start: int, end: int

@@ -289,6 +289,7 @@ class Gateway:
         inputs: Sequence[str],
         *,
         dimensions: int | None = None,
+        is_sensitive: bool = True,
         caller: Caller = EMBEDDED,
     ) -> EmbeddingResult:
         """
@@ -296,19 +297,20 @@ class Gateway:
 
         Args:
             dimensions: length of the vectors, where the model lets one choose.
+            is_sensitive: screen the words of the texts.
 
         Raises:
-            CallError, ProviderError: as `chat`.
+            CallError, SensitiveContent, ProviderError: as `chat`.
         """
 
-        async def ask(deployment: Deployment) -> EmbeddingResult:
+        async def ask(deployment: Deployment, texts: tuple[str, ...]) -> EmbeddingResult:
             if not isinstance(deployment.provider, Embeds):
                 raise InvalidParameter(
                     f"provider {deployment.provider_name!r} makes no embeddings", param="model"
                 )
             return await deployment.provider.embed(
                 EmbeddingRequest(
-                    model=deployment.card.upstream_id, inputs=tuple(inputs), dimensions=dimensions
+                    model=deployment.card.upstream_id, inputs=texts, dimensions=dimensions
                 )
             )
 
@@ -316,7 +318,9 @@ class Gateway:
             raise InvalidParameter(
                 "input must be one or more texts, none of them empty", param="input"
             )
-        return await self._pipeline.embed(model, caller, ask, texts=inputs)
+        return await self._pipeline.embed(
+            model, caller, ask, texts=inputs, is_sensitive=is_sensitive
+        )
 
     async def draw(self, call: DrawCall, *, caller: Caller = EMBEDDED) -> ImageResult:
         """

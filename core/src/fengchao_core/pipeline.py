@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 from fengchao_core.aggregate import gather
 from fengchao_core.caller import Caller
 from fengchao_core.catalog import Entry
-from fengchao_core.compose import compose
+from fengchao_core.compose import compose, screened_passages, screened_texts
 from fengchao_core.counting import can_count, count_tokens
 from fengchao_core.deadlines import Deadline
 from fengchao_core.draining import Drains
@@ -33,6 +33,7 @@ from fengchao_core.errors import (
 from fengchao_core.exchange import Exchange
 from fengchao_core.files import OpenFile
 from fengchao_core.files.attaching import Native, documents, notes_of, shown
+from fengchao_core.foreign import text_length
 from fengchao_core.gathering import Gathering
 from fengchao_core.holding import HELD
 from fengchao_core.ids import IdSource
@@ -103,15 +104,11 @@ class Pipeline:
         span = self._telemetry.start("chat", call.model)
         try:
             entry = await self._admit(call, caller)
-            prompts, words = self._parts.prompts, self._parts.words
-            if prompts.is_stale:
-                await prompts.refresh()
-            if words is not None and words.is_stale:
-                await words.refresh()
+            await self._follow()
             screening = self._screening(
                 is_sensitive=call.is_sensitive, replace_words=call.sensitive_replace
             )
-            passages = await self._retrieve(call)
+            passages = screened_passages(await self._retrieve(call), screening)
             gathered: Gathered | None = None
             files: tuple[OpenFile, ...] = ()
             if call.wants_more or call.files:
@@ -188,6 +185,7 @@ class Pipeline:
         meter = Meter(id_, caller, call.model, streamed=False, clock=self._clock)
         try:
             entry = await self._admit(call, caller)
+            await self._follow()
             if call.knowledge:
                 self._retriever(call.knowledge)
             screening = self._screening(
@@ -236,7 +234,11 @@ class Pipeline:
                     meter.see(batch)
                     exchange.take_notes(batch)
                     if screening is not None:
-                        batch, blocked = screening.output(batch)
+                        batch, blocked = (
+                            await asyncio.to_thread(screening.output, batch)
+                            if _is_long(batch)
+                            else screening.output(batch)
+                        )
                         if batch:
                             yield batch
                         if blocked is not None:
@@ -357,14 +359,32 @@ class Pipeline:
         self,
         model: str,
         caller: Caller,
-        ask: Callable[[Deployment], Awaitable[EmbeddingResult]],
+        ask: Callable[[Deployment, tuple[str, ...]], Awaitable[EmbeddingResult]],
         *,
         texts: Sequence[str],
+        is_sensitive: bool,
     ) -> EmbeddingResult:
         """As `Gateway.embed`."""
         id_ = self._ids.next()
         with self.booked("embeddings", model, caller, id_=id_, request_id=id_) as meter:
-            return await self._once(meter, "embeddings", model, "embedding", caller, ask, texts)
+            await self.find(model, "embedding", caller)
+            await self._follow()
+            screening = self._screening(is_sensitive=is_sensitive, replace_words=False)
+            if screening is not None:
+                if sum(map(len, texts)) < _LONG_TEXT:
+                    texts = screened_texts(texts, screening)
+                else:
+                    texts = await asyncio.to_thread(screened_texts, texts, screening)
+            clean = tuple(texts)
+            return await self._once(
+                meter,
+                "embeddings",
+                model,
+                "embedding",
+                caller,
+                lambda deployment: ask(deployment, clean),
+                clean,
+            )
 
     async def draw(self, call: DrawCall, caller: Caller) -> ImageResult:
         """As `Gateway.draw`."""
@@ -375,15 +395,11 @@ class Pipeline:
         operation = "image_generation"
         with self.booked(operation, call.model, caller, id_=id_, request_id=request_id) as meter:
             await self.find(call.model, "image", caller)
-            prompts, words = self._parts.prompts, self._parts.words
-            if prompts.is_stale:
-                await prompts.refresh()
-            if words is not None and words.is_stale:
-                await words.refresh()
+            await self._follow()
             screening = self._screening(
                 is_sensitive=call.is_sensitive, replace_words=call.sensitive_replace
             )
-            drawing = Drawing(request_of(call, prompts.library, screening), [])
+            drawing = Drawing(request_of(call, self._parts.prompts.library, screening), [])
             texts = (drawing.request.prompt,)
             result = await self._once(
                 meter, operation, call.model, "image", caller, drawing.ask, texts, call.n or 1
@@ -571,6 +587,14 @@ class Pipeline:
         groups = self._groups(entry, needs)
         return all(each.provider.takes_addresses for group in groups for each in group)
 
+    async def _follow(self) -> None:
+        """See what operators changed since the last request: two looks into memory, if nothing."""
+        prompts, words = self._parts.prompts, self._parts.words
+        if prompts.is_stale:
+            await prompts.refresh()
+        if words is not None and words.is_stale:
+            await words.refresh()
+
     def _screening(self, *, is_sensitive: bool, replace_words: bool) -> Screening | None:
         words = self._parts.words
         lexicon = words.lexicon if words is not None and is_sensitive else None
@@ -581,6 +605,10 @@ class Pipeline:
             from fengchao_core.screening import CleanTexts  # loaded only where there are words
 
             known = self._known = CleanTexts(lexicon)
+        if self._parts.settings.sensitive.log_text:
+            from fengchao_core.screening_log import LoggedScreening  # rare
+
+            return LoggedScreening(known, replace=replace_words, telemetry=self._telemetry)
         return known.screening(replace=replace_words, telemetry=self._telemetry)
 
     async def _retrieve(self, call: ChatCall) -> tuple[Passage, ...]:
@@ -720,3 +748,15 @@ def _name(error: BaseException, meter: Meter, model: str) -> None:
         error.provider = error.provider or meter.provider
         error.model = model
         error.attempts = meter.attempts
+
+
+def _is_long(batch: Sequence[Delta]) -> bool:
+    """Whether screening a batch takes longer than the other requests should wait."""
+    length = 0
+    for delta in batch:
+        length += len(delta.text) + len(delta.reasoning)
+        if delta.tool_calls:
+            length += sum([len(call.arguments) for call in delta.tool_calls])
+        if delta.extra:
+            length += text_length(delta.extra)
+    return length > _LONG_TEXT

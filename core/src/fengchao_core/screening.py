@@ -1,8 +1,8 @@
 """
 The word filter of one request: over what goes in, and over every piece of what comes out.
 
-Each choice's text, its reasoning, its refusal and each tool call's arguments are screened apart, since each is a text of its own. What
-a screen holds back (it could still become a word) leaves with the text's next piece, or when that text ends: at the
+Each choice's text, its reasoning, its refusal and each tool call's arguments are screened apart, since each is a text of its own; so
+is every text that a vendor sends beside the answer (search results, citations). What a screen holds back (it could still become a word) leaves with the text's next piece, or when that text ends: at the
 choice's end, or when the model goes over from reasoning to its answer. Log-probabilities spell the tokens: those of a
 delta whose text is changed are left out.
 """
@@ -10,6 +10,8 @@ delta whose text is changed are left out.
 from __future__ import annotations
 
 import itertools
+import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
@@ -17,7 +19,9 @@ from typing import Literal
 import structlog
 
 from fengchao_core.errors import SensitiveContent
+from fengchao_core.foreign import screened_extra
 from fengchao_core.sensitive import Hit, Lexicon, StreamScreen
+from fengchao_core.sensitive.lexicon import BREATH_S, WINDOW
 from fengchao_core.telemetry import Telemetry
 from fengchao_core.types import Delta, ToolCallFragment
 
@@ -78,7 +82,7 @@ class Screening:
 
     def anew(self) -> Screening:
         """One with the same words, for another answer."""
-        return Screening(self._known, replace=self._replace, telemetry=self._telemetry)
+        return type(self)(self._known, replace=self._replace, telemetry=self._telemetry)
 
     def input(self, text: str) -> str:
         """
@@ -117,7 +121,7 @@ class Screening:
                     blocked = self._screen_piece(screen, delta)
                     if delta.text:
                         shown.append(delta)
-                    return shown, None if blocked is None else blocked.refusal("output")
+                    return shown, None if blocked is None else self._refusal(blocked)
             # ... and a whole answer that is nothing but a clean text.
             if not self._screens and self._is_clean_whole(delta):
                 return batch, None
@@ -135,10 +139,11 @@ class Screening:
                     delta.finish_reason = None
                     delta.tool_calls = ()
                     delta.logprobs = None
+                    delta.extra = None
                 if blocked is None or delta.text or delta.reasoning or delta.refusal:
                     _show(delta, shown)
             if blocked is not None:
-                return shown, blocked.refusal("output")
+                return shown, self._refusal(blocked)
         return shown, None
 
     def _is_clean_whole(self, delta: Delta) -> bool:
@@ -188,7 +193,7 @@ class Screening:
     def _screen_piece(self, screen: StreamScreen, delta: Delta) -> Hit | None:
         """Take out of a delta that says nothing but text what may not leave yet."""
         seen = len(screen.hits)
-        delta.text = screen.feed(delta.text)
+        delta.text = _fed(screen, delta.text)
         if len(screen.hits) > seen:
             self._count(screen.hits[seen:], "output")
         return screen.blocked
@@ -213,9 +218,37 @@ class Screening:
             delta.refusal = ""
         if blocked is None and delta.tool_calls:
             blocked = self._feed_calls(delta)
+        if blocked is None and delta.extra:
+            blocked = self._screen_extra(delta)
         if blocked is None and is_last and self._screens:
             blocked = self._end_calls(delta)
         return blocked
+
+    def _screen_extra(self, delta: Delta) -> Hit | None:
+        """Screen what a vendor sends beside the answer: it comes whole, each text by itself."""
+        blocked: list[Hit] = []
+
+        def screen(text: str) -> str:
+            shown, hit = self._screen_text(text)
+            if hit is not None:
+                blocked.append(hit)
+            return shown
+
+        delta.extra = screened_extra(delta.extra or {}, screen)
+        return blocked[0] if blocked else None
+
+    def _screen_text(self, text: str) -> tuple[str, Hit | None]:
+        """Screen a text that came whole beside the answer."""
+        screened = self._lexicon.screen(text, replace=self._replace)
+        if screened.hits:
+            self._count(screened.hits, "output")
+        return screened.text, screened.blocked
+
+    def _refusal(self, hit: Hit) -> SensitiveContent:
+        error = hit.refusal("output")
+        ended = (place for place, screen in self._screens.items() if screen.blocked is hit)
+        error.where = next(ended, (0, "extra", 0))[1]
+        return error
 
     def _feed(self, place: _Place, text: str, ends: bool) -> tuple[str, Hit | None]:  # noqa: FBT001
         """What may leave of a text's next piece, with which it perhaps ends."""
@@ -231,10 +264,11 @@ class Screening:
                     return screened.text, None
             screen = self._screens[place] = StreamScreen(self._lexicon, replace=self._replace)
         seen = len(screen.hits)
-        out = screen.feed(text) if text else ""
+        out = _fed(screen, text) if text else ""
         if ends:
-            del self._screens[place]
             out += screen.finish()
+            if screen.blocked is None:
+                del self._screens[place]
         if len(screen.hits) > seen:
             self._count(screen.hits[seen:], "output")
         return out, screen.blocked
@@ -261,9 +295,28 @@ class Screening:
         return None
 
     def _count(self, hits: Sequence[Hit], direction: Literal["input", "output"]) -> None:
-        for hit in hits:
-            self._telemetry.sensitive_hit(hit.category, direction)
-            log.info("sensitive.hit", category=hit.category, direction=direction, action=hit.action)
+        for (category, action), count in Counter(
+            (hit.category, hit.action) for hit in hits
+        ).items():
+            self._telemetry.sensitive_hits(category, direction, count)
+            log.info(
+                "sensitive.hits",
+                category=category,
+                direction=direction,
+                action=action,
+                hits=count,
+            )
+
+
+def _fed(screen: StreamScreen, text: str) -> str:
+    """Feed a piece; a huge one window by window, so that other threads run in between."""
+    if len(text) <= WINDOW:
+        return screen.feed(text)
+    out = []
+    for start in range(0, len(text), WINDOW):
+        out.append(screen.feed(text[start : start + WINDOW]))
+        time.sleep(BREATH_S)
+    return "".join(out)
 
 
 def _is_plain(delta: Delta) -> bool:

@@ -116,12 +116,14 @@ class SensitiveSettings(Section):
         wordlists: files of words (txt, csv, json), relative to the settings file.
         allow: words that are never a hit, even around a listed word.
         pinyin: also find words written in pinyin; needs the `pypinyin` package.
+        log_text: write the characters of every hit to the log, for those who tune their words.
     """
 
     enabled: bool = True
     wordlists: tuple[Path, ...] = ()
     allow: tuple[str, ...] = ()
     pinyin: bool = False
+    log_text: bool = False
 
 
 class SearchSettings(Section):

@@ -94,9 +94,9 @@ class Telemetry:
                 span.set_status(Status(StatusCode.ERROR, row.error))
         span.end()
 
-    def sensitive_hit(self, category: str, direction: str) -> None:
-        """Count a hit of a word list; never the word."""
-        self._hits.add(1, {"category": category, "direction": direction})
+    def sensitive_hits(self, category: str, direction: str, count: int) -> None:
+        """Count hits of a word list; never the words."""
+        self._hits.add(count, {"category": category, "direction": direction})
 
     def rows_dropped(self, count: int) -> None:
         """Count usage rows that were given up."""

@@ -196,8 +196,7 @@ def status_of(error: BaseException) -> Failure:
         if name in _VENDOR:
             return _vendor_failure(name, error)
         if name == "SensitiveContent":
-            where = "输出" if getattr(error, "direction", "") == "output" else "输入"
-            return failure(Code.SENSITIVE, f"{where}内容包含敏感词")
+            return failure(Code.SENSITIVE, _hit(error))
         if name == "FileRefused":
             return _file_failure(error)
         if name == "UnknownFile":
@@ -217,6 +216,19 @@ def status_of(error: BaseException) -> Failure:
         if name in _CALLER:
             return _caller_failure(_CALLER[name], error)
     return failure(Code.INTERNAL)
+
+
+def _hit(error: BaseException) -> str:
+    """Where the hit is and of which category; never the word."""
+    place = "输出" if getattr(error, "direction", "") == "output" else "输入"
+    category, where = getattr(error, "category", ""), getattr(error, "where", "")
+    start, end = getattr(error, "start", None), getattr(error, "end", None)
+    said = f"{place}内容包含敏感词"
+    if category and isinstance(start, int) and isinstance(end, int):
+        named = f"，{where}" if where else ""
+        place = f"{start + 1} 至 {end}" if end > start + 1 else f"{end}"
+        said += f"（类别“{category}”{named}，第 {place} 个字符）"
+    return said
 
 
 def _names(error: BaseException) -> list[str]:

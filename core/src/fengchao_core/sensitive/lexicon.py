@@ -21,7 +21,8 @@ from fengchao_core.sensitive.words import ACTIONS, Action, WordList
 WINDOW: Final = 4096
 """Characters folded and searched at a time: bounds the memory, and lets other threads run in between."""
 
-_BREATH_S = 1e-6
+BREATH_S: Final = 1e-6
+"""How long a thread that searches a long text steps aside after each window."""
 
 _Key = TypeVar("_Key")
 
@@ -177,7 +178,7 @@ class Lexicon:
             yield search.advance(text[start : start + WINDOW])
             # The engine lets go of the interpreter so often, and so briefly, that a waiting thread neither gets it nor comes
             # to demand it: a loop beside this thread would stand still for the whole text.
-            time.sleep(_BREATH_S)
+            time.sleep(BREATH_S)
         yield search.advance(text[last:] if last else text, final=True)
 
     @classmethod

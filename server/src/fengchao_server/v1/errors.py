@@ -124,13 +124,18 @@ def _body(error: Exception, wording: Wording) -> bytes:
     # What a vendor says about a request it rejects is the only thing that helps its author.
     if isinstance(error, e.ProviderError) and wording.status == 400 and error.vendor_message:
         message = f"{message}: {error.vendor_message}"
-    return orjson.dumps(
-        {
-            "error": {
-                "message": message,
-                "type": wording.type,
-                "param": getattr(error, "param", None),
-                "code": wording.code,
-            }
+    said = {
+        "message": message,
+        "type": wording.type,
+        "param": getattr(error, "param", None),
+        "code": wording.code,
+    }
+    if isinstance(error, e.SensitiveContent):
+        said["content_filter"] = {
+            "category": error.category,
+            "direction": error.direction,
+            "where": error.where,
+            "start": error.start,
+            "end": error.end,
         }
-    )
+    return orjson.dumps({"error": said})
