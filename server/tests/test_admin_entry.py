@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from aiohttp import ClientSession
 
 from fengchao_core.clock import SystemClock
 from fengchao_server.auditing import auditor
@@ -113,3 +114,44 @@ async def test_unknown_path_and_method(bench):
     assert (404, "not_found") == (status, refused["code"])
     async with bench.client.delete("/admin/session") as response:
         assert (405, "GET, HEAD, OPTIONS") == (response.status, response.headers["Allow"])
+
+
+async def test_operator_lets_others_in_and_out(bench, signed_in):
+    """An operator makes a link for a viewer, sees it in the list, and removes it; the last operator stays."""
+
+    async def post(path, **body):
+        return await answered(bench.client.post(f"/admin{path}", json=body, headers=signed_in))
+
+    status, link = await post("/setup-links", role="viewer")
+    assert (201, 3600) == (status, link["expires_in_s"])
+    token = link["path"].partition("#")[2]
+    async with ClientSession(bench.url) as other:
+        body = {"token": token, "name": "eve", "password": PASSWORD}
+        status, session = await answered(other.post("/admin/setup", json=body))
+    assert (200, "viewer") == (status, session["role"])
+    status, listed = await answered(bench.client.get("/admin/operators"))
+    assert [("alice", "operator"), ("eve", "viewer")] == [
+        (one["name"], one["role"]) for one in listed["operators"]
+    ]
+    for name, expected in (("eve", 200), ("eve", 404), ("alice", 409)):
+        path = f"/admin/operators/{name}"
+        assert expected == (await answered(bench.client.delete(path, headers=signed_in)))[0]
+    assert 400 == (await post("/setup-links", name="nobody"))[0]
+
+
+async def test_own_tokens(bench, signed_in):
+    """Who signed in makes a token for scripts and takes it back; a token makes no other token."""
+
+    async def post(headers, **body):
+        return await answered(bench.client.post("/admin/tokens", json=body, headers=headers))
+
+    status, made = await post(signed_in, label="ci", lifetime_s=3600)
+    assert 201 == status
+    script = {"Authorization": f"Bearer {made['token']}"}
+    assert 200 == (await answered(bench.client.get("/admin/keys", headers=script)))[0]
+    assert 403 == (await post(script, label="more"))[0]
+    assert (400, "label") == ((taken := await post(signed_in, label="ci"))[0], taken[1]["param"])
+    path = "/admin/tokens/ci"
+    assert 200 == (await answered(bench.client.delete(path, headers=signed_in)))[0]
+    assert 401 == (await answered(bench.client.get("/admin/keys", headers=script)))[0]
+    assert 404 == (await answered(bench.client.delete(path, headers=signed_in)))[0]

@@ -96,7 +96,7 @@ def routes() -> list[Route]:
         ),
         Route(
             method="POST", path="/admin/keys", handler=create, shape=admin, auth="operator", body="own",
-            summary="生成密钥，secret 只显示这一次 Make a key", takes=KeyToMake, gives=Secrets,
+            summary="生成密钥，secret 只显示这一次 Make a key", takes=KeyToMake, gives=Secrets, status=201,
         ),
         Route(
             method="GET", path="/admin/keys/{key}", handler=show, shape=admin, auth="operator",

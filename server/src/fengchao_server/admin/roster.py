@@ -24,6 +24,11 @@ class Roster:
         self._settings = settings.admin
         self._clock = clock
 
+    @property
+    def setup_link_s(self) -> float:
+        """How long a setup link works."""
+        return self._settings.setup_link_s
+
     async def make_setup_link(self, by: Auditor, *, name: str = "", role: Role = "operator") -> str:
         """
         A token with which a password can be set, once.
@@ -35,7 +40,7 @@ class Roster:
         Raises:
             Invalid: there is no operator of this name.
         """
-        if name and await self._store.operators.find(name) is None:
+        if name and (not is_name(name) or await self._store.operators.find(name) is None):
             raise Invalid(
                 f"there is no operator named {name!r}", msg="没有这个管理员", param="name"
             )
