@@ -38,11 +38,12 @@ from fengchao.wire.models import (
     TaskCard,
     TaskList,
 )
-from fengchao.wire.request import ChatBody, check_chat_body, check_draw_body
+from fengchao.wire.request import ChatBody, DrawBody, check_chat_body, check_draw_body
 from fengchao.wire.tasks import (
     KINDS,
     open_chat_stream,
     submit_chat,
+    submit_drawing,
     task_card,
     task_id_of,
     task_list,
@@ -131,6 +132,8 @@ class EmbeddedBackend:
         with _as_answers(arguments):
             async with asyncio.timeout(limit_s):
                 body = check_draw_body(arguments.payload())
+                if body.mode != "invoke":
+                    return await self._task(body)
                 result = await self._gateway.draw(to_draw_call(body))
         return FinalResponse(data=ChatCompletionResponse.model_validate(drawn(result, body.model)))
 
@@ -174,10 +177,13 @@ class EmbeddedBackend:
         jobs.register(*KINDS)
         return jobs
 
-    async def _task(self, body: ChatBody) -> FinalResponse:
+    async def _task(self, body: ChatBody | DrawBody) -> FinalResponse:
         jobs = self._jobs
         if body.mode == "async":
-            submitted = await submit_chat(self._gateway, body, None, EMBEDDED)
+            if isinstance(body, DrawBody):
+                submitted = await submit_drawing(self._gateway, body, EMBEDDED)
+            else:
+                submitted = await submit_chat(self._gateway, body, None, EMBEDDED)
             return FinalResponse(data=submitted["choices"][0]["message"]["content"])
         whole = await jobs.result(task_id_of(body))
         return FinalResponse(data=ChatCompletionResponse.model_validate(whole))

@@ -332,3 +332,12 @@ class Gateway:
             ProviderError: the vendor's side failed, after the retries and fallbacks there are.
         """
         return await self._pipeline.draw(call, caller)
+
+    async def check_draw(self, call: DrawCall, *, caller: Caller = EMBEDDED) -> None:
+        """
+        Refuse now what `draw` would refuse for free, for a call that is made later. A refusal is booked like any request.
+
+        Raises:
+            CallError, SensitiveContent: as `draw`.
+        """
+        await self._pipeline.check_draw(call, caller)

@@ -22,6 +22,7 @@ from fengchao_core.counting import can_count, count_tokens
 from fengchao_core.deadlines import Deadline
 from fengchao_core.draining import Drains
 from fengchao_core.errors import (
+    FengChaoError,
     InvalidParameter,
     PermissionDenied,
     ProviderError,
@@ -53,6 +54,7 @@ from fengchao_core.types import (
     DrawCall,
     EmbeddingResult,
     Gathered,
+    ImageRequest,
     ImageResult,
     Message,
     ModelCard,
@@ -388,18 +390,13 @@ class Pipeline:
 
     async def draw(self, call: DrawCall, caller: Caller) -> ImageResult:
         """As `Gateway.draw`."""
-        from fengchao_core.drawing import Drawing, request_of  # loaded only where somebody draws
+        from fengchao_core.drawing import Drawing  # loaded only where somebody draws
 
         id_ = self._ids.next()
         request_id = call.request_id or id_
         operation = "image_generation"
         with self.booked(operation, call.model, caller, id_=id_, request_id=request_id) as meter:
-            await self.find(call.model, "image", caller)
-            await self._follow()
-            screening = self._screening(
-                is_sensitive=call.is_sensitive, replace_words=call.sensitive_replace
-            )
-            drawing = Drawing(request_of(call, self._parts.prompts.library, screening), [])
+            drawing = Drawing(await self._image_request(call, caller), [])
             texts = (drawing.request.prompt,)
             result = await self._once(
                 meter, operation, call.model, "image", caller, drawing.ask, texts, call.n or 1
@@ -411,6 +408,26 @@ class Pipeline:
             cost=meter.cost,
             created=result.created or meter.started_at.timestamp(),
         )
+
+    async def check_draw(self, call: DrawCall, caller: Caller) -> None:
+        """As `Gateway.check_draw`."""
+        try:
+            await self._image_request(call, caller)
+        except FengChaoError as error:
+            id_, operation = self._ids.next(), "image_generation"
+            request_id = call.request_id or id_
+            with self.booked(operation, call.model, caller, id_=id_, request_id=request_id):
+                raise error  # noqa: TRY201  # it is the refusal that is booked
+
+    async def _image_request(self, call: DrawCall, caller: Caller) -> ImageRequest:
+        from fengchao_core.drawing import request_of  # loaded only where somebody draws
+
+        await self.find(call.model, "image", caller)
+        await self._follow()
+        screening = self._screening(
+            is_sensitive=call.is_sensitive, replace_words=call.sensitive_replace
+        )
+        return request_of(call, self._parts.prompts.library, screening)
 
     async def _once(  # noqa: PLR0917  # one call has one caller each
         self,

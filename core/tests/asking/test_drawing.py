@@ -139,3 +139,14 @@ async def test_a_vendor_that_fails_is_tried_again(opened, vendor):
     vendor.draws = [ProviderUnavailable("gone")]
     async with opened(retry={"attempts": 2, "base_wait_s": 0}) as gateway:
         assert 1 == len((await gateway.draw(DrawCall(model="painter", query="猫"))).images)
+
+
+async def test_a_drawing_can_be_checked_ahead(opened, vendor, rows):
+    """What would be refused later is refused now, and booked; a good call leaves nothing."""
+    async with opened() as gateway:
+        await gateway.check_draw(DrawCall(model="painter", query="猫"))
+        assert [] == await rows(gateway)
+        with pytest.raises(EmptyQuery):
+            await gateway.check_draw(DrawCall(model="painter", query=""))
+        assert ["refused"] == [row.outcome for row in await rows(gateway)]
+    assert [] == vendor.drawn

@@ -134,6 +134,10 @@ async def draw(call: Call) -> Answer:
     body = parse_draw_body(await call.body())
     call.model = body.model
     call.conversation = body.request_id or ""
+    if body.mode == "async":
+        return _json(await tasks.submit_drawing(call.gateway, body, call.caller))
+    if body.mode == "async_result":
+        return _json(await tasks.task_result(call.gateway, body, call.caller))
     result = await call.gateway.draw(bridge.to_draw_call(body), caller=call.caller)
     call.usage = result.usage
     return _json(bridge.drawn(result, body.model))

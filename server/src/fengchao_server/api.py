@@ -6,7 +6,7 @@ from fengchao import wire
 from fengchao_server import admin, aigc, pages, static, tasks, uploads
 from fengchao_server.admin.shape import AdminShape
 from fengchao_server.routes import Route, RouteTable
-from fengchao_server.v1 import embeddings, handlers, schema
+from fengchao_server.v1 import embeddings, handlers, images, schema
 from fengchao_server.v1.errors import V1Shape
 
 
@@ -109,6 +109,11 @@ def _v1() -> list[Route]:
             method="POST", path="/v1/embeddings", handler=embeddings.embeddings, shape=openai, body="json",
             summary="文本向量（OpenAI 兼容）Embeddings",
             takes=schema.EmbeddingsRequest, gives=schema.Embeddings,
+        ),
+        Route(
+            method="POST", path="/v1/images/generations", handler=images.generations, shape=openai, body="json",
+            summary="文生图（OpenAI 兼容）Images",
+            takes=schema.ImagesRequest, gives=schema.Images,
         ),
     ]  # fmt: skip
 

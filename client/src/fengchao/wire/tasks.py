@@ -12,11 +12,21 @@ from collections.abc import Iterable, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, cast
 
-from fengchao.wire.bridge import Channel, Json, answer, local_time, to_call, usage, wants_json
+from fengchao.wire.bridge import (
+    Channel,
+    Json,
+    answer,
+    drawn,
+    local_time,
+    to_call,
+    to_draw_call,
+    usage,
+    wants_json,
+)
 from fengchao.wire.codes import BodyError
 from fengchao.wire.events import AnswerEvents, event_json
 from fengchao.wire.models import OK_MSG
-from fengchao.wire.request import ChatBody, check_chat_body
+from fengchao.wire.request import ChatBody, DrawBody, check_chat_body, check_draw_body
 from fengchao_core.fold import Fold
 from fengchao_core.jobs import Emit, JobKind
 
@@ -26,6 +36,7 @@ if TYPE_CHECKING:
     from fengchao_core.store import JobRecord
 
 CHAT = "chat"
+DRAWING = "drawing"
 
 
 async def submit_chat(
@@ -52,7 +63,29 @@ async def submit_chat(
     return submitted(id_, model=body.model, request_id=body.request_id)
 
 
-async def task_result(gateway: Gateway, body: ChatBody, caller: Caller) -> Json:
+async def submit_drawing(gateway: Gateway, body: DrawBody, caller: Caller) -> Json:
+    """
+    Keep a drawing to be made soon. What can be refused for free is refused now.
+
+    Returns:
+        as `submit_chat`.
+
+    Raises:
+        BodyError, FengChaoError: as a drawing does before its vendor is asked, or there are too many tasks.
+    """
+    await gateway.check_draw(to_draw_call(body), caller=caller)
+    asked = body.model_dump(mode="json", exclude={"mode", "task_id"}, exclude_defaults=True)
+    id_ = await gateway.jobs.submit(
+        DRAWING,
+        {"body": asked},
+        caller=caller,
+        model=body.model,
+        request_id=body.request_id or "",
+    )
+    return submitted(id_, model=body.model, request_id=body.request_id)
+
+
+async def task_result(gateway: Gateway, body: ChatBody | DrawBody, caller: Caller) -> Json:
     """
     The answer of a task, of whatever kind it is.
 
@@ -63,7 +96,7 @@ async def task_result(gateway: Gateway, body: ChatBody, caller: Caller) -> Json:
     return await gateway.jobs.result(task_id_of(body), caller=caller)
 
 
-def task_id_of(body: ChatBody) -> str:
+def task_id_of(body: ChatBody | DrawBody) -> str:
     """The task that a body asks for. Raises `BodyError` where it names none."""
     if not body.task_id:
         raise BodyError("task_id 必填：填写 mode=async 返回的任务 id", param="task_id")
@@ -152,5 +185,10 @@ async def _run_chat(payload: Json, caller: Caller, gateway: Gateway) -> Mapping[
     return answer(completion, exchange.passages, as_json=wants_json(body))
 
 
-KINDS = (JobKind(CHAT, _run_chat),)
+async def _run_drawing(payload: Json, caller: Caller, gateway: Gateway) -> Mapping[str, object]:
+    body = check_draw_body(cast("dict[str, Any]", payload["body"]))
+    return drawn(await gateway.draw(to_draw_call(body), caller=caller), body.model)
+
+
+KINDS = (JobKind(CHAT, _run_chat), JobKind(DRAWING, _run_drawing))
 """Every kind of task of the contract: `gateway.jobs.register(*KINDS)`."""

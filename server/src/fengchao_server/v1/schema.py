@@ -123,6 +123,30 @@ class Embeddings(BaseModel):
     usage: dict[str, int]
 
 
+class ImagesRequest(BaseModel):
+    """What to draw. Unknown fields travel to the vendor; explicit nulls count as absent."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: str
+    prompt: str
+    n: int | None = Field(None, ge=1, le=10)
+    size: str | None = Field(None, description="宽乘高，如 1024x1024；auto 由厂商决定")
+    quality: str | None = None
+    style: str | None = None
+    negative_prompt: str | None = Field(None, description="画面里不要有什么")
+    response_format: str | None = Field(None, description="url 或 b64_json")
+    user: str | None = None
+
+
+class Images(BaseModel):
+    """The pictures: each has an `url` or `b64_json`, as the vendor gives it."""
+
+    created: int
+    data: list[dict[str, str]]
+    usage: dict[str, int] | None = None
+
+
 class ErrorBody(BaseModel):
     """What went wrong."""
 
