@@ -319,15 +319,16 @@ async def test_limit_says_later(store):
         assert 1 == (await gateway.jobs.find(id_)).attempts
 
 
-async def test_limit_that_time_does_not_mend(store):
-    """A limit that does not say when to come back fails the task, with its facts."""
-    work = Work(e.LimitExceeded("spent", limit="budget"))
-    async with opened(store) as gateway:
+@pytest.mark.parametrize("after", [None, 100.0])
+async def test_limit_that_time_does_not_mend(store, after):
+    """A limit that does not say when to come back, or says too late, fails the task, with its facts."""
+    work = Work(e.LimitExceeded("spent", limit="budget", retry_after=after))
+    async with opened(store, expire_s=100) as gateway:
         gateway.jobs.register(work.kind)
         id_ = await gateway.jobs.submit("work", {"say": "好"})
         with pytest.raises(e.LimitExceeded, match="spent") as caught:
             await gateway.jobs.wait(id_, every_s=0.005)
-    assert ("budget", None) == (caught.value.limit, caught.value.retry_after)
+    assert ("budget", after) == (caught.value.limit, caught.value.retry_after)
 
 
 async def test_own_fault(store):
@@ -535,7 +536,12 @@ def every_error() -> list[e.FengChaoError]:
     kinds: list[type[e.FengChaoError]] = [e.FengChaoError]
     for kind in kinds:
         kinds.extend(kind.__subclasses__())
-    return [special.get(kind) or kind("m") for kind in kinds if kind.__module__ == e.__name__]
+    return [
+        special.get(kind)
+        or (kind("m", limit="rpm") if issubclass(kind, e.LimitExceeded) else kind("m"))
+        for kind in kinds
+        if kind.__module__ == e.__name__
+    ]
 
 
 @pytest.mark.parametrize("error", every_error(), ids=lambda error: type(error).__name__)

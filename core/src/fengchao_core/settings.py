@@ -214,6 +214,7 @@ class JobSettings(Section):
         concurrency: tasks that one process runs at the same time; 0: it runs none, and leaves them to others.
         capacity: unfinished tasks in all; beyond it new ones are refused.
         per_key: unfinished tasks of one key, likewise.
+        payload_bytes: what all unfinished tasks ask together, likewise.
         expire_s: a task that has not ended so long after it was submitted is given up.
         keep_s: how long an ended task, with its answer, can be asked for.
         lease_s: a process that has not been heard of for so long counts as dead, and others run its tasks again.
@@ -225,6 +226,7 @@ class JobSettings(Section):
     concurrency: int = Field(default=16, ge=0, le=10_000)
     capacity: int = Field(default=10_000, ge=1)
     per_key: int = Field(default=1_000, ge=1)
+    payload_bytes: int = Field(default=512 * 1024 * 1024, ge=1024)
     expire_s: float = Field(default=86_400.0, gt=0)
     keep_s: float = Field(default=86_400.0, gt=0)
     lease_s: float = Field(default=30.0, ge=0.1)

@@ -18,14 +18,14 @@ import pytest
 
 from fengchao_core.errors import LimitExceeded
 from fengchao_core.store import JobRecord, MemoryStore, Store
-from fengchao_core.store.jobs import JobClaim, JobEvents, JobOutcome
+from fengchao_core.store.jobs import JobBounds, JobClaim, JobEvents, JobOutcome
 from fengchao_sql.store import open_store
 
 POSTGRESQL = os.environ.get("FENGCHAO_TEST_POSTGRESQL", "")
 NOW = datetime(2026, 11, 21, 8, 0, 0, 123456, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 DAY = timedelta(days=1)
-ROOM = {"capacity": 1000, "per_key": 1000}
+ROOM = JobBounds(in_all=1000, per_key=1000, payload_bytes=100_000)
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
@@ -105,7 +105,7 @@ def fence(record: JobRecord) -> JobClaim:
 async def test_task_comes_back_as_kept(any_store):
     """A task comes back with every field it was kept with, its payload only to whoever runs it."""
     made = job("a", key="密钥", model="文心一言", request_id="行\t1", available_at=NOW - SECOND)
-    await any_store.jobs.add(made, **ROOM)
+    await any_store.jobs.add(made, ROOM)
     assert replace(made, payload=b"") == await any_store.jobs.get("a")
     (taken,) = await claim(any_store)
     running = {
@@ -135,7 +135,7 @@ async def test_oldest_first_and_only_what_is_wanted(any_store):
         job("a"),
         job("b"),
     ):
-        await any_store.jobs.add(made, **ROOM)
+        await any_store.jobs.add(made, ROOM)
     assert ["c", "a"] == [record.id for record in await claim(any_store, limit=2)]
     assert ["b"] == [record.id for record in await claim(any_store)]
     assert () == await claim(any_store)
@@ -145,7 +145,7 @@ async def test_oldest_first_and_only_what_is_wanted(any_store):
 async def test_no_task_goes_to_two(any_store):
     """Workers that take at the same time share the tasks out, none twice, none left."""
     for number in range(40):
-        await any_store.jobs.add(job(f"{number}"), **ROOM)
+        await any_store.jobs.add(job(f"{number}"), ROOM)
     taken = []
     while batches := [
         batch
@@ -158,7 +158,7 @@ async def test_no_task_goes_to_two(any_store):
 
 async def test_finish_keeps_answer_and_usage_together(any_store, make_row):
     """A finished task has its answer and no payload any more; its usage is in the store at once, and once."""
-    await any_store.jobs.add(job("a"), **ROOM)
+    await any_store.jobs.add(job("a"), ROOM)
     (taken,) = await claim(any_store)
     row = make_row()
     assert await any_store.jobs.finish(fence(taken), outcome(usage=[row]))
@@ -178,7 +178,7 @@ async def test_finish_keeps_answer_and_usage_together(any_store, make_row):
 
 async def test_lease_that_ends_voids_the_claim(any_store, make_row):
     """When its lease is over a task goes to another worker; whoever had it can neither renew nor finish nor add to it."""
-    await any_store.jobs.add(job("a"), **ROOM)
+    await any_store.jobs.add(job("a"), ROOM)
     (first,) = await claim(any_store)
     assert () == await claim(any_store, "w2", now=NOW + 59 * SECOND)
     later = NOW + 60 * SECOND
@@ -199,7 +199,7 @@ async def test_lease_that_ends_voids_the_claim(any_store, make_row):
 
 async def test_same_worker_claims_again(any_store):
     """A worker that slept over its own lease and took the task again holds its second claim, not its first."""
-    await any_store.jobs.add(job("a"), **ROOM)
+    await any_store.jobs.add(job("a"), ROOM)
     (first,) = await claim(any_store)
     (second,) = await claim(any_store, now=NOW + 60 * SECOND)
     assert not await any_store.jobs.finish(fence(first), outcome())
@@ -208,7 +208,7 @@ async def test_same_worker_claims_again(any_store):
 
 async def test_renewed_lease_holds(any_store):
     """A lease that is renewed is not taken over when the old one would have ended; an expired task is not renewed."""
-    await any_store.jobs.add(job("a", expires_at=NOW + 90 * SECOND), **ROOM)
+    await any_store.jobs.add(job("a", expires_at=NOW + 90 * SECOND), ROOM)
     (taken,) = await claim(any_store)
     assert frozenset({"a"}) == await any_store.jobs.renew(
         [fence(taken)], now=NOW + 30 * SECOND, lease_until=NOW + 200 * SECOND
@@ -221,7 +221,7 @@ async def test_renewed_lease_holds(any_store):
 
 async def test_release_gives_back(any_store):
     """A task that is given back is free when it said, and has not been begun."""
-    await any_store.jobs.add(job("a"), **ROOM)
+    await any_store.jobs.add(job("a"), ROOM)
     (taken,) = await claim(any_store)
     await any_store.jobs.release(fence(taken), available_at=NOW + 5 * SECOND)
     assert () == await claim(any_store, "w2", now=NOW + 4 * SECOND)
@@ -235,7 +235,7 @@ async def test_cancel_is_the_owners(any_store):
     """An owner cancels what waits and what runs, nobody else does, and what has ended stays as it is."""
     ended = outcome(state="cancelled", result=None, failure=b"{}")
     for made in (job("waits"), job("runs"), job("done")):
-        await any_store.jobs.add(made, **ROOM)
+        await any_store.jobs.add(made, ROOM)
     taken = {record.id: record for record in await claim(any_store)}
     await any_store.jobs.release(fence(taken["waits"]), available_at=NOW)
     await any_store.jobs.finish(fence(taken["done"]), outcome())
@@ -252,7 +252,7 @@ async def test_cancel_is_the_owners(any_store):
 async def test_owners_see_their_own(any_store):
     """An owner's list has its own tasks of one queue, newest first, without payloads, and no more than asked for."""
     for made in (job("a"), job("b", key="k2"), job("c"), job("d", queue="embedded"), job("e")):
-        await any_store.jobs.add(made, **ROOM)
+        await any_store.jobs.add(made, ROOM)
     listed = await any_store.jobs.of_key("server", "k1", limit=2)
     assert ["e", "c"] == [record.id for record in listed]
     assert {b""} == {record.payload for record in listed}
@@ -260,11 +260,11 @@ async def test_owners_see_their_own(any_store):
 
 async def test_room_is_exact(any_store):
     """Of tasks submitted at the same time exactly as many are taken as there is room for, of one key and of all."""
-    bounds = {"capacity": 8, "per_key": 5}
+    bounds = JobBounds(in_all=8, per_key=5, payload_bytes=100_000)
 
     async def add(number: int, key: str) -> bool:
         try:
-            await any_store.jobs.add(job(f"{key}{number}", key=key), **bounds)
+            await any_store.jobs.add(job(f"{key}{number}", key=key), bounds)
         except LimitExceeded:
             return False
         return True
@@ -272,18 +272,31 @@ async def test_room_is_exact(any_store):
     assert 5 == sum(await asyncio.gather(*(add(n, "k1") for n in range(9))))
     assert 3 == sum(await asyncio.gather(*(add(n, "k2") for n in range(9))))
     with pytest.raises(LimitExceeded) as caught:
-        await any_store.jobs.add(job("x", key="k1"), **bounds)
+        await any_store.jobs.add(job("x", key="k1"), bounds)
     assert "tasks of the key" == caught.value.limit
-    await any_store.jobs.add(job("x", queue="embedded"), **bounds)
+    await any_store.jobs.add(job("x", queue="embedded"), bounds)
     (taken,) = await claim(any_store, limit=1)
     await any_store.jobs.finish(fence(taken), outcome())
-    await any_store.jobs.add(job("y"), **bounds)
+    await any_store.jobs.add(job("y"), bounds)
+
+
+async def test_room_for_what_is_asked(any_store):
+    """A task whose payload passes what the unfinished ones may ask together is refused; one that has ended takes no room."""
+    bounds = JobBounds(in_all=10, per_key=10, payload_bytes=1000)
+    await any_store.jobs.add(job("a", payload=b"x" * 600), bounds)
+    with pytest.raises(LimitExceeded) as caught:
+        await any_store.jobs.add(job("b", payload=b"x" * 401), bounds)
+    assert "bytes of tasks" == caught.value.limit
+    await any_store.jobs.add(job("c", payload=b"x" * 400), bounds)
+    for taken in await claim(any_store):
+        await any_store.jobs.finish(fence(taken), outcome())
+    await any_store.jobs.add(job("b", payload=b"x" * 1000), bounds)
 
 
 async def test_sweep(any_store):
     """What is too old is ended, what may not be begun again too, and what was kept long enough is forgotten, events and all."""
     for made in (job("old", expires_at=NOW + SECOND), job("worn", most_attempts=1), job("kept")):
-        await any_store.jobs.add(made, **ROOM)
+        await any_store.jobs.add(made, ROOM)
     taken = {record.id: record for record in await claim(any_store)}
     await any_store.jobs.append(fence(taken["kept"]), JobEvents(0, (b"1",)))
     await any_store.jobs.finish(fence(taken["kept"]), outcome(keep_until=NOW + 70 * SECOND))
@@ -308,7 +321,7 @@ async def test_sweep(any_store):
 
 async def test_events_from_any_number_on(any_store):
     """The runs of a stream come back in order, from the one on that holds the number asked for."""
-    await any_store.jobs.add(job("a"), **ROOM)
+    await any_store.jobs.add(job("a"), ROOM)
     (taken,) = await claim(any_store)
     runs = [
         JobEvents(0, (b'"a"', b'"b"')),

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -49,8 +49,13 @@ class Performer:
         """The process is about to end: do not wait for ever for a store that is away."""
         self._is_closing = True
 
-    async def run(self, claim: JobClaim, work: Work) -> None:
-        """Run a task that may be run again: where a limit says «later», or the process stops, it goes back."""
+    async def run(self, claim: JobClaim, work: Work, expires_at: datetime) -> None:
+        """
+        Run a task that may be run again: where a limit says «later», or the process stops, it goes back.
+
+        Args:
+            expires_at: when it is given up: a limit that says «after that» fails it at once.
+        """
         rows: list[UsageRecord] = []
         begun = self._clock.monotonic()
         try:
@@ -61,12 +66,14 @@ class Performer:
             if not self._leases.is_lost(claim):
                 await self._give_back(claim, 0.0)
             raise
-        if again_in_s is None:
+        again_in_s = None if again_in_s is None else max(again_in_s, _SHORTEST_WAIT_S)
+        left_s = (expires_at - self._clock.now()).total_seconds()
+        if again_in_s is None or again_in_s >= left_s:
             await self._finish(claim, outcome, rows, None, begun)
         else:
             # A refusal costs nothing and will be repeated: only what was really used is booked.
             self._settle([row for row in rows if row.outcome != "refused"])
-            await self._give_back(claim, max(again_in_s, _SHORTEST_WAIT_S))
+            await self._give_back(claim, again_in_s)
 
     async def run_stream(self, claim: JobClaim, work: Work, events: EventLog) -> None:
         """Run a stream, whose events others read meanwhile; what was shown cannot be run again."""

@@ -27,7 +27,7 @@ from fengchao_core.jobs.kinds import JobKind, Json
 from fengchao_core.jobs.leases import Leases
 from fengchao_core.jobs.performing import Performer
 from fengchao_core.jobs.worker import Worker
-from fengchao_core.store.jobs import JobClaim, JobRecord
+from fengchao_core.store.jobs import JobBounds, JobClaim, JobRecord
 
 if TYPE_CHECKING:
     from fengchao_core.clock import Clock
@@ -61,6 +61,11 @@ class Jobs:
         self._settings = gateway.settings.jobs
         self._store = gateway.store.jobs
         self._clock = clock
+        self._bounds = JobBounds(
+            in_all=self._settings.capacity,
+            per_key=self._settings.per_key,
+            payload_bytes=self._settings.payload_bytes,
+        )
         self._kinds: dict[str, JobKind] = {}
         self._logs: dict[str, EventLog] = {}
         self._leases = Leases(self._store, clock, lease_s=self._settings.lease_s)
@@ -325,12 +330,10 @@ class Jobs:
         )
 
     async def _add(self, record: JobRecord) -> None:
-        await self._store.add(
-            record, capacity=self._settings.capacity, per_key=self._settings.per_key
-        )
+        await self._store.add(record, self._bounds)
 
     async def _perform(self, record: JobRecord, claim: JobClaim) -> None:
-        await self._performer.run(claim, partial(self._work, record))
+        await self._performer.run(claim, partial(self._work, record), record.expires_at)
 
     async def _work(self, record: JobRecord) -> Mapping[str, object]:
         caller = self._identify(record.key)

@@ -68,6 +68,42 @@ class JobRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class JobBounds:
+    """
+    How many unfinished tasks one queue may hold.
+
+    Attributes:
+        in_all: tasks.
+        per_key: tasks of one key.
+        payload_bytes: of what all of them are to do.
+    """
+
+    in_all: int
+    per_key: int
+    payload_bytes: int
+
+    def check(self, record: JobRecord, *, in_all: int, of_key: int, payload_bytes: int) -> None:
+        """Refuse a task where the unfinished ones leave no room for it. Raises `LimitExceeded`."""
+        if of_key >= self.per_key:
+            raise LimitExceeded(
+                f"this key has {of_key} unfinished tasks, the most there may be; "
+                "wait until some have ended, or cancel some",
+                limit="tasks of the key",
+            )
+        if in_all >= self.in_all:
+            raise LimitExceeded(
+                f"{in_all} tasks are unfinished, the most that are taken; come back later",
+                limit="tasks",
+            )
+        if payload_bytes + len(record.payload) > self.payload_bytes:
+            raise LimitExceeded(
+                f"what the unfinished tasks ask, and this one, is more than {self.payload_bytes} bytes; "
+                "come back later, or ask for less",
+                limit="bytes of tasks",
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class JobClaim:
     """
     The right to run a task, as a fence: who claims it later makes earlier claims void.
@@ -123,12 +159,12 @@ class JobStore(Protocol):
     `StoreUnavailable` where the database does not answer.
     """
 
-    async def add(self, record: JobRecord, *, capacity: int, per_key: int) -> None:
+    async def add(self, record: JobRecord, bounds: JobBounds) -> None:
         """
         Keep a new task.
 
         Raises:
-            LimitExceeded: so many tasks of its queue, or of its key in it, are unfinished already.
+            LimitExceeded: it would pass one of the bounds.
         """
         ...
 
@@ -207,14 +243,14 @@ class MemoryJobs:
         self._records: dict[str, JobRecord] = {}
         self._events: dict[str, list[JobEvents]] = {}
 
-    async def add(self, record: JobRecord, *, capacity: int, per_key: int) -> None:
+    async def add(self, record: JobRecord, bounds: JobBounds) -> None:
         """Keep a new task. Raises `LimitExceeded`."""
         rivals = [r for r in self._records.values() if r.queue == record.queue and not r.is_ended]
-        check_room(
+        bounds.check(
+            record,
             in_all=len(rivals),
             of_key=sum(r.key == record.key for r in rivals),
-            capacity=capacity,
-            per_key=per_key,
+            payload_bytes=sum(len(r.payload) for r in rivals),
         )
         self._records[record.id] = record
 
@@ -338,21 +374,6 @@ class MemoryJobs:
             lease_until=None,
             result=outcome.result,
             failure=outcome.failure,
-        )
-
-
-def check_room(*, in_all: int, of_key: int, capacity: int, per_key: int) -> None:
-    """What `JobStore.add` refuses. Raises `LimitExceeded`."""
-    if of_key >= per_key:
-        raise LimitExceeded(
-            f"this key has {of_key} unfinished tasks, the most there may be; "
-            "wait until some have ended, or cancel some",
-            limit="tasks of the key",
-        )
-    if in_all >= capacity:
-        raise LimitExceeded(
-            f"{in_all} tasks are unfinished, the most that are taken; come back later",
-            limit="tasks",
         )
 
 

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from fengchao_core.store.jobs import JobClaim, JobEvents, JobOutcome, JobRecord, check_room
+from fengchao_core.store.jobs import JobBounds, JobClaim, JobEvents, JobOutcome, JobRecord
 from fengchao_sql.engine import Database
 from fengchao_sql.tables import from_micros, is_unfinished, job_events, jobs, to_micros
 from fengchao_sql.usage import SqlUsage, fitted
@@ -51,7 +51,7 @@ class SqlJobs:
         self._database = database
         self._usage = usage
 
-    async def add(self, record: JobRecord, *, capacity: int, per_key: int) -> None:
+    async def add(self, record: JobRecord, bounds: JobBounds) -> None:
         """Keep a new task. Raises `LimitExceeded`, `StoreUnavailable`."""
 
         async def change(to: AsyncConnection) -> None:
@@ -59,12 +59,17 @@ class SqlJobs:
             if not self._database.is_sqlite:
                 await to.execute(text(f"SELECT pg_advisory_xact_lock({_SUBMITTING_LOCK})"))
             own = func.coalesce(func.sum(case((jobs.c.key == record.key, 1), else_=0)), 0)
-            (in_all, of_key) = (
+            size = func.coalesce(func.sum(func.length(jobs.c.payload)), 0)
+            (in_all, of_key, payload_bytes) = (
                 await to.execute(
-                    select(func.count(), own).where(is_unfinished, jobs.c.queue == record.queue)
+                    select(func.count(), own, size).where(
+                        is_unfinished, jobs.c.queue == record.queue
+                    )
                 )
             ).one()
-            check_room(in_all=in_all, of_key=int(of_key), capacity=capacity, per_key=per_key)
+            bounds.check(
+                record, in_all=in_all, of_key=int(of_key), payload_bytes=int(payload_bytes)
+            )
             await to.execute(insert(jobs), _columns(record))
 
         await self._database.write(change)
