@@ -146,7 +146,11 @@ async def test_lists():
         ),
         ({"model": "echo", "query": " ", "mode": "async"}, 443, "问题为空"),
         ({"model": "", "mode": "async_result"}, 445, "参数错误：task_id 必填"),
-        ({"model": "echo", "query": "q", "files": ["f"]}, 445, "参数错误：files 文件不存在"),
+        (
+            {"model": "echo", "query": "q", "files": ["f"]},
+            445,
+            "参数错误：files 指向的文件无法读取",
+        ),
     ],
 )
 async def test_refusals_have_their_codes(arguments, status, msg):

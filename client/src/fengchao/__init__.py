@@ -24,6 +24,7 @@ from fengchao.errors import (
 )
 from fengchao.retry import Retry
 from fengchao.synchronous import FengChao
+from fengchao.uploads import Progress, TerminalBar
 from fengchao.wire.models import (
     ChatCompletionResponse,
     ChatCompletionResponseAgg,
@@ -31,6 +32,8 @@ from fengchao.wire.models import (
     ChatCompletionResponseSearch,
     ChatCompletionResponseUsage,
     ChatMessage,
+    FileCard,
+    FileList,
     FinalResponse,
     KGCard,
     KGList,
@@ -58,6 +61,8 @@ __all__ = [
     "FengChao",
     "FengChaoAPIError",
     "FengChaoAsync",
+    "FileCard",
+    "FileList",
     "FinalResponse",
     "InvalidRequestError",
     "KGCard",
@@ -66,6 +71,7 @@ __all__ = [
     "ModelCard",
     "ModelList",
     "ModelNotFoundError",
+    "Progress",
     "PromptCard",
     "PromptList",
     "RateLimitError",
@@ -76,5 +82,6 @@ __all__ = [
     "ServerError",
     "TaskCard",
     "TaskList",
+    "TerminalBar",
     "WrongChannelError",
 ]

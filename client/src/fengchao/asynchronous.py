@@ -19,6 +19,7 @@ from fengchao.http import HttpBackend
 from fengchao.retry import Retry
 from fengchao.signing import Signer
 from fengchao.transport import TIMEOUT_S
+from fengchao.uploads import Paths, Report, reporter
 from fengchao.wire.models import FinalResponse
 
 if TYPE_CHECKING:
@@ -217,7 +218,7 @@ class FengChaoAsync:
             try_num: attempts at most, the first included; 3 where neither it nor `retry_action` says otherwise.
             timeout: seconds for one attempt, instead of the client's.
             retry_action: your own `Retry`.
-            files: paths of local files to upload first.
+            files: paths of local files to upload first, or ids of files that were uploaded.
             agg_models: models that are asked the same question at the same time; `model` merges their answers, which
                 stand in the answer's `agg`.
             search_param: look the question up on the web first: `{"top_k": 5, "score": 0.1}`, pages at most and the
@@ -305,6 +306,39 @@ class FengChaoAsync:
             as `chat` with `mode="stream"`.
         """
         return AsyncAnswerStream(self._calls.attach(task_id, start, timeout))
+
+    async def upload_files(
+        self,
+        files: Paths,
+        *,
+        progress: bool | Report | None = None,
+        timeout: float | None = None,
+    ) -> FinalResponse:
+        """
+        Upload files of this machine, to ask about them in any number of chats: `chat(…, files=[card.id])`.
+
+        They are streamed from the disk. Either all are taken, or none.
+
+        Args:
+            files: paths, or one path.
+            progress: True draws a bar on the terminal; a function is called with a `Progress` after each piece.
+            timeout: seconds for one attempt, instead of the client's.
+
+        Returns:
+            `data` is a `FileList`, in the order of the paths.
+
+        Raises:
+            FengChaoAPIError: only of a client made with `errors="raise"`.
+        """
+        return await self._calls.upload(files, reporter(progress), timeout)
+
+    async def files(self) -> FinalResponse:
+        """The files that were uploaded with these keys and have not expired: `data` is a `FileList`, newest first."""
+        return await self._calls.files()
+
+    async def delete_file(self, file_id: str) -> FinalResponse:
+        """Delete an uploaded file, named by its `id`, and its copies at vendors."""
+        return await self._calls.delete_file(file_id)
 
     async def t2i(
         self,

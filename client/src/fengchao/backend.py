@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from typing import Literal, Protocol
 
 from fengchao.arguments import ChatArguments, DrawArguments
+from fengchao.uploads import Paths, Report
 from fengchao.wire.models import FinalResponse
 
 Listing = Literal["models", "prompts", "kgs"]
@@ -50,6 +51,20 @@ class Backend(Protocol):
         self, task_id: str, start: int, timeout_s: float | None
     ) -> AsyncGenerator[FinalResponse, None]:
         """The events of a resumable stream, from number `start` on."""
+        ...
+
+    async def upload(
+        self, paths: Paths, report: Report | None, timeout_s: float | None
+    ) -> FinalResponse:
+        """Files of this machine, given to the service."""
+        ...
+
+    async def files(self) -> FinalResponse:
+        """The caller's files there."""
+        ...
+
+    async def delete_file(self, file_id: str) -> FinalResponse:
+        """One of them, deleted."""
         ...
 
     async def draw(self, arguments: DrawArguments) -> FinalResponse:

@@ -10,6 +10,7 @@ from fengchao.arguments import ChatArguments, DrawArguments
 from fengchao.backend import Backend, Listing
 from fengchao.errors import FengChaoAPIError
 from fengchao.polling import polled
+from fengchao.uploads import Paths, Report
 from fengchao.wire.models import FinalResponse
 
 Errors = Literal["return", "raise"]
@@ -57,6 +58,20 @@ class Calls:
     ) -> AsyncGenerator[FinalResponse, None]:
         """The events of a resumable stream; as `stream`."""
         return self._streamed(self._backend.attach(task_id, start, timeout_s))
+
+    async def upload(
+        self, paths: Paths, report: Report | None, timeout_s: float | None
+    ) -> FinalResponse:
+        """Files of this machine, given to the service."""
+        return await self._settled(self._backend.upload(paths, report, timeout_s))
+
+    async def files(self) -> FinalResponse:
+        """The caller's files there."""
+        return await self._settled(self._backend.files())
+
+    async def delete_file(self, file_id: str) -> FinalResponse:
+        """One of them, deleted."""
+        return await self._settled(self._backend.delete_file(file_id))
 
     async def draw(self, arguments: DrawArguments) -> FinalResponse:
         """Pictures."""

@@ -8,7 +8,7 @@ raises on purpose become answers; a programming mistake in this process stays th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -16,10 +16,19 @@ from fengchao.arguments import ChatArguments, DrawArguments
 from fengchao.backend import Listing
 from fengchao.errors import error_for, error_of
 from fengchao.retry import steered
+from fengchao.uploads import (
+    LocalFile,
+    Paths,
+    Progress,
+    Report,
+    is_uploaded,
+    look_at,
+)
 from fengchao.wire.bridge import (
     answer,
     drawn,
     failed,
+    file_list,
     kg_list,
     model_list,
     prompt_list,
@@ -31,6 +40,7 @@ from fengchao.wire.codes import BodyError, Code, status_of
 from fengchao.wire.events import AnswerEvents
 from fengchao.wire.models import (
     ChatCompletionResponse,
+    FileList,
     FinalResponse,
     KGList,
     ModelList,
@@ -51,6 +61,7 @@ from fengchao.wire.tasks import (
 from fengchao_core.caller import EMBEDDED
 from fengchao_core.errors import FengChaoError
 from fengchao_core.gateway import Gateway
+from fengchao_core.store import FileRecord
 
 if TYPE_CHECKING:
     from fengchao_core.exchange import Exchange
@@ -93,7 +104,7 @@ class EmbeddedBackend:
         """A whole answer."""
         with _as_answers(arguments):
             async with asyncio.timeout(self._limit(arguments)):
-                body = check_chat_body(await arguments.payload())
+                body = await self._body(arguments)
                 if body.mode in ("async", "async_result"):
                     return await self._task(body)
                 exchange = await self._prepared(body, arguments, stream=False)
@@ -105,7 +116,7 @@ class EmbeddedBackend:
         """The events of an answer."""
         limit_s = self._limit(arguments)
         with _as_answers(arguments):
-            body = check_chat_body(await arguments.payload())
+            body = await self._body(arguments)
             if body.resumable:
                 id_ = await open_chat_stream(self._gateway, body, None, EMBEDDED)
         if body.resumable:
@@ -125,6 +136,57 @@ class EmbeddedBackend:
                 for event in events.events(batch):
                     yield FinalResponse(data=ChatCompletionResponse.model_validate(event))
         yield FinalResponse(data=ChatCompletionResponse.model_validate(events.last()))
+
+    async def upload(
+        self, paths: Paths, report: Report | None, timeout_s: float | None
+    ) -> FinalResponse:
+        """Files of this machine, given to the gateway."""
+        with _as_answers():
+            async with asyncio.timeout(self._timeout_s if timeout_s is None else timeout_s):
+                records = await self._taken(paths, report)
+        return FinalResponse(data=FileList.model_validate(file_list(records)))
+
+    async def files(self) -> FinalResponse:
+        """The files of this process."""
+        records = await self._gateway.files.all(EMBEDDED)
+        return FinalResponse(data=FileList.model_validate(file_list(records)))
+
+    async def delete_file(self, file_id: str) -> FinalResponse:
+        """One of them, deleted."""
+        with _as_answers():
+            await self._gateway.files.delete(file_id, EMBEDDED)
+        return FinalResponse()
+
+    async def _taken(self, paths: Paths, report: Report | None) -> list[FileRecord]:
+        files = await look_at(paths)
+        total, sent = sum(file.size for file in files), 0
+
+        async def told(file: LocalFile) -> AsyncIterator[bytes]:
+            nonlocal sent
+            async for piece in file.pieces():
+                yield piece
+                sent += len(piece)
+                if report is not None:
+                    report(Progress(file.name, sent, total))
+
+        records: list[FileRecord] = []
+        try:
+            for file in files:
+                record = await self._gateway.files.add(file.name, told(file), caller=EMBEDDED)
+                records.append(record)
+        except BaseException:
+            for record in records:
+                await self._gateway.files.delete(record.id, EMBEDDED)
+            raise
+        return records
+
+    async def _body(self, arguments: ChatArguments) -> ChatBody:
+        payload = await arguments.payload()
+        names = arguments.paths()
+        if local := [name for name in names if not is_uploaded(name)]:
+            there = dict(zip(local, await self._taken(local, None), strict=True))
+            payload["files"] = [there[n].id if n in there else n for n in names]
+        return check_chat_body(payload)
 
     async def draw(self, arguments: DrawArguments) -> FinalResponse:
         """Pictures."""

@@ -8,16 +8,15 @@ the service says that the model is on the other channel.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 import orjson
 from pydantic import BaseModel, ValidationError
 
-from fengchao.arguments import ChatArguments, DrawArguments, read_file
+from fengchao.arguments import ChatArguments, DrawArguments
 from fengchao.backend import Listing
 from fengchao.channels import Channels
 from fengchao.errors import FengChaoAPIError, error_for, error_of
@@ -25,9 +24,11 @@ from fengchao.retry import Retry, steered, with_retries
 from fengchao.sessions import Sessions, Shared, open_session
 from fengchao.signing import Signer
 from fengchao.transport import EventStream, Transport
+from fengchao.uploads import Form, LocalFile, Paths, Report, is_uploaded, look_at
 from fengchao.wire.codes import Code
 from fengchao.wire.models import (
     ChatCompletionResponse,
+    FileList,
     FinalResponse,
     KGList,
     ModelList,
@@ -43,7 +44,7 @@ _LISTS: dict[Listing, tuple[str, type[ModelList | PromptList | KGList]]] = {
     "kgs": ("/aigc/kgs/", KGList),
 }
 _ONLINE, _LOCAL = "/aigc/chat/", "/aigc/local_chat/"
-_UPLOAD, _DRAW = "/aigc/uploadfiles/", "/aigc/t2i/"
+_UPLOAD, _FILES, _DRAW = "/aigc/uploadfiles/", "/aigc/files/", "/aigc/t2i/"
 _TASKS, _STREAM = "/aigc/tasks/", "/aigc/stream/"
 _PATH_MAY_BE_WRONG = frozenset({440, 441, 442})
 
@@ -159,6 +160,30 @@ class HttpBackend:
             )
         return FinalResponse(data=_parsed(TaskResponse, raw).data)
 
+    async def upload(
+        self, paths: Paths, report: Report | None, timeout_s: float | None
+    ) -> FinalResponse:
+        """Files of this machine, sent."""
+        files = await look_at(paths)
+        async with self._sessions.lease() as shared:
+            sent = await self._sent(shared, files, report, timeout_s)
+        return FinalResponse(data=FileList(data=sent.data))
+
+    async def files(self) -> FinalResponse:
+        """The caller's files."""
+        async with self._sessions.lease() as shared:
+            raw = await with_retries(
+                lambda: self._transport.ask(shared.session, "GET", _FILES), None
+            )
+        return FinalResponse(data=_parsed(FileList, raw))
+
+    async def delete_file(self, file_id: str) -> FinalResponse:
+        """One of them, deleted."""
+        path = f"{_FILES}{quote(file_id, safe='')}"
+        async with self._sessions.lease() as shared:
+            await with_retries(lambda: self._transport.ask(shared.session, "DELETE", path), None)
+        return FinalResponse()
+
     async def draw(self, arguments: DrawArguments) -> FinalResponse:
         """Pictures."""
         body = _dumped(arguments.payload())
@@ -195,14 +220,29 @@ class HttpBackend:
 
     async def _body(self, shared: Shared, arguments: ChatArguments) -> bytes:
         payload = await arguments.payload()
-        if paths := arguments.paths():
-            files = {Path(path).name: await read_file(path, "files") for path in paths}
-            raw = await self._transport.upload(shared.session, _UPLOAD, files, arguments.timeout)
-            uploaded = _parsed(UploadResponse, raw)
-            if uploaded.status != Code.OK:
-                raise error_for(FinalResponse(status=uploaded.status, msg=uploaded.msg))
-            payload["files"] = uploaded.files
+        names = arguments.paths()
+        if local := [name for name in names if not is_uploaded(name)]:
+            sent = await self._sent(shared, await look_at(local), None, arguments.timeout)
+            there = dict(zip(local, sent.files, strict=False))
+            payload["files"] = [there.get(name, name) for name in names]
         return _dumped(payload)
+
+    async def _sent(
+        self,
+        shared: Shared,
+        files: Sequence[LocalFile],
+        report: Report | None,
+        timeout_s: float | None,
+    ) -> UploadResponse:
+        # Each attempt reads the files from their beginning.
+        raw = await with_retries(
+            lambda: self._transport.upload(shared.session, _UPLOAD, Form(files, report), timeout_s),
+            None,
+        )
+        uploaded = _parsed(UploadResponse, raw)
+        if uploaded.status != Code.OK or len(uploaded.files) != len(files):
+            raise error_for(FinalResponse(status=uploaded.status, msg=uploaded.msg))
+        return uploaded
 
 
 async def _read(events: EventStream, *, finished: bool) -> AsyncGenerator[FinalResponse, None]:

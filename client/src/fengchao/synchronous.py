@@ -20,6 +20,7 @@ from fengchao.portal import Portal
 from fengchao.retry import Retry
 from fengchao.signing import Signer
 from fengchao.transport import TIMEOUT_S
+from fengchao.uploads import Paths, Report, reporter
 from fengchao.wire.models import FinalResponse
 
 if TYPE_CHECKING:
@@ -220,7 +221,7 @@ class FengChao:
             try_num: attempts at most, the first included; 3 where neither it nor `retry_action` says otherwise.
             timeout: seconds for one attempt, instead of the client's.
             retry_action: your own `Retry`.
-            files: paths of local files to upload first.
+            files: paths of local files to upload first, or ids of files that were uploaded.
             agg_models: models that are asked the same question at the same time; `model` merges their answers, which
                 stand in the answer's `agg`.
             search_param: look the question up on the web first: `{"top_k": 5, "score": 0.1}`, pages at most and the
@@ -308,6 +309,39 @@ class FengChao:
             as `chat` with `mode="stream"`.
         """
         return AnswerStream(self._portal, lambda calls: calls.attach(task_id, start, timeout))
+
+    def upload_files(
+        self,
+        files: Paths,
+        *,
+        progress: bool | Report | None = None,
+        timeout: float | None = None,
+    ) -> FinalResponse:
+        """
+        Upload files of this machine, to ask about them in any number of chats: `chat(…, files=[card.id])`.
+
+        They are streamed from the disk. Either all are taken, or none.
+
+        Args:
+            files: paths, or one path.
+            progress: True draws a bar on the terminal; a function is called with a `Progress` after each piece. A function is called in the client's own thread.
+            timeout: seconds for one attempt, instead of the client's.
+
+        Returns:
+            `data` is a `FileList`, in the order of the paths.
+
+        Raises:
+            FengChaoAPIError: only of a client made with `errors="raise"`.
+        """
+        return self._portal.run(lambda calls: calls.upload(files, reporter(progress), timeout))
+
+    def files(self) -> FinalResponse:
+        """The files that were uploaded with these keys and have not expired: `data` is a `FileList`, newest first."""
+        return self._portal.run(lambda calls: calls.files())
+
+    def delete_file(self, file_id: str) -> FinalResponse:
+        """Delete an uploaded file, named by its `id`, and its copies at vendors."""
+        return self._portal.run(lambda calls: calls.delete_file(file_id))
 
     def t2i(
         self,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Literal
@@ -19,6 +19,7 @@ import orjson
 from fengchao.errors import error_for, error_of
 from fengchao.signing import Signer
 from fengchao.sse import EventParser, EventTooLargeError
+from fengchao.uploads import Form
 from fengchao.wire.codes import Code
 from fengchao.wire.models import FinalResponse
 
@@ -78,23 +79,14 @@ class Transport:
                 return await _good_body(response)
 
     async def upload(
-        self,
-        session: ClientSession,
-        path: str,
-        files: Mapping[str, bytes],
-        timeout_s: float | None,
+        self, session: ClientSession, path: str, form: Form, timeout_s: float | None
     ) -> bytes:
-        """The body of the answer to a form with files."""
-        from aiohttp import FormData
-
-        form = FormData()
-        for name, content in files.items():
-            form.add_field("files", content, filename=name)
-        headers = {"Authorization": self._signer.token()}
+        """The body of the answer to a form with files, which is sent as it is read."""
+        headers = {**form.headers, "Authorization": self._signer.token()}
         limit = self._limit(timeout_s)
         with _put_into_words():
             async with session.post(
-                self._base_url + path, data=form, headers=headers, timeout=limit
+                self._base_url + path, data=form.body(), headers=headers, timeout=limit
             ) as response:
                 return await _good_body(response)
 

@@ -13,6 +13,7 @@ from fengchao.wire import OK_MSG, BodyError, bridge
 from fengchao_core import EMBEDDED
 from fengchao_core.errors import FileRefused
 from fengchao_core.files import ANYBODY
+from fengchao_core.store import FileRecord
 from fengchao_server.answers import JSON_UTF8, Answer
 from fengchao_server.dispatch import Call
 from fengchao_server.refusals import BodyTimeout
@@ -31,7 +32,7 @@ async def upload(call: Call) -> Answer:
     caller = ANYBODY if call.caller is EMBEDDED else call.caller
     files = call.gateway.files
     await files.check_welcome(caller)
-    taken: list[str] = []
+    taken: list[FileRecord] = []
     try:
         async for part in _parts(call.request):
             if len(taken) >= files.most_at_once:
@@ -41,14 +42,21 @@ async def upload(call: Call) -> Answer:
             # Some clients percent-encode names, as the standard of forms allows.
             name = unquote(part.filename or "")
             record = await files.add(name, _content(part), caller=caller)
-            taken.append(record.id)
+            taken.append(record)
         if not taken:
             raise BodyError("表单里没有文件，请以 files 为字段名上传", param="files")
     except BaseException:
-        for file_id in taken:
-            await files.delete(file_id, caller)
+        for record in taken:
+            await files.delete(record.id, caller)
         raise
-    return _json({"status": 200, "msg": OK_MSG, "files": taken})
+    return _json(
+        {
+            "status": 200,
+            "msg": OK_MSG,
+            "files": [record.id for record in taken],
+            **bridge.file_list(taken),
+        }
+    )
 
 
 async def listing(call: Call) -> Answer:

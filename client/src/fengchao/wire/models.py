@@ -85,20 +85,6 @@ class TokenResponse(BaseModel):
     token: str | None = None
 
 
-class UploadResponse(BaseModel):
-    """The answer of `/aigc/uploadfiles/`; `files` are the names to give a chat as its `files`."""
-
-    status: int = 200
-    msg: str = OK_MSG
-    files: list[str] = Field(default_factory=list)
-
-
-class UploadForm(BaseModel):
-    """The form that `/aigc/uploadfiles/` takes."""
-
-    files: list[Annotated[bytes, Field(json_schema_extra={"format": "binary"})]]
-
-
 class FileCard(BaseModel):
     """
     A file that was uploaded.
@@ -120,6 +106,27 @@ class FileCard(BaseModel):
     chars: int | None = None
     created: str
     expires: str
+
+
+class UploadResponse(BaseModel):
+    """
+    The answer of `/aigc/uploadfiles/`.
+
+    Attributes:
+        files: the names to give a chat as its `files`, in the order of the form.
+        data: what is known of them, in the same order.
+    """
+
+    status: int = 200
+    msg: str = OK_MSG
+    files: list[str] = Field(default_factory=list)
+    data: list[FileCard] = Field(default_factory=list)
+
+
+class UploadForm(BaseModel):
+    """The form that `/aigc/uploadfiles/` takes."""
+
+    files: list[Annotated[bytes, Field(json_schema_extra={"format": "binary"})]]
 
 
 class FileList(BaseModel):
