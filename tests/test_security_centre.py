@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+import aiohttp
 import pytest
 from tests.browser import opened_page
 from tests.served import served
@@ -141,3 +142,43 @@ async def test_page_fits_a_phone(server, scheme):
         assert 360 >= await html.evaluate("e => e.scrollWidth")
         ink = await page.locator("body").evaluate("e => getComputedStyle(e).backgroundColor")
         assert {"light": "rgb(245, 247, 250)", "dark": "rgb(18, 23, 30)"}[scheme] == ink
+
+
+async def test_workers_agree(tmp_path):
+    """A session, a new key, a revocation and the count of attempts hold in every worker, whichever answers."""
+    with served(tmp_path, "--workers", "2") as running:
+
+        async def ask(method, path, headers=None, **body):
+            # A connection of its own reaches either worker.
+            async with (
+                aiohttp.ClientSession() as client,
+                client.request(
+                    method, running.url + path, json=body or None, headers=headers
+                ) as answer,
+            ):
+                return answer.status, await answer.json(), answer.cookies
+
+        async def statuses(method, path, headers=None, **body):
+            return {(await ask(method, path, headers, **body))[0] for _ in range(12)}
+
+        token = running.setup.partition("#")[2]
+        _, session, cookies = await ask(
+            "POST", "/admin/setup", token=token, name="alice", password=PASSWORD
+        )
+        cookie = f"fengchao_session={cookies['fengchao_session'].value}"
+        alice = {"Cookie": cookie, "X-CSRF-Token": session["csrf"]}
+        assert {200} == await statuses("GET", "/admin/session", alice)
+
+        _, key, _ = await ask("POST", "/admin/keys", alice, name="app")
+        bearer = {"Authorization": f"Bearer {key['token']}"}
+        assert {200} == await statuses("GET", "/v1/models", bearer)
+        await ask("DELETE", "/admin/keys/app", alice)
+        async with asyncio.timeout(20):
+            while await statuses("GET", "/v1/models", bearer) != {401}:
+                pass  # each worker looks about once a second
+
+        wrong = {"name": "bob", "password": "wrong"}
+        tries = await asyncio.gather(*(ask("POST", "/admin/login", **wrong) for _ in range(9)))
+        assert 5 == [status for status, _, _ in tries].count(401)
+        await ask("POST", "/admin/logout", alice)
+        assert {401} == await statuses("GET", "/admin/session", alice)

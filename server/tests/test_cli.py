@@ -119,6 +119,15 @@ def test_operators(fengchao):
     assert "memory:" in fengchao("admin", "setup-link", code=1, env=env).stderr
 
 
+def test_keys_need_no_vendor(fengchao, tmp_path):
+    """Keys are kept where the settings name a vendor that cannot be opened, for its chats or for searching."""
+    (tmp_path / "fengchao.toml").write_text(
+        '[providers.zhipu]\n[search]\nprovider = "zhipu"\n', "utf-8"
+    )
+    assert "错误" in fengchao("models", code=1).stderr
+    fengchao("keys", "create", "--name", "app")
+
+
 def test_log_of_the_command_line_is_one_line_each(fengchao):
     """A note with line breaks and escapes stays on the line of its record."""
     fengchao("keys", "create", "--name", "app", "--note", "a\nkey.revoke forged")

@@ -80,11 +80,6 @@ class Doorkeeper:
         }
         self._good.clear()
 
-    @property
-    def binds(self) -> bool:
-        """Whether any key is bound to networks: `check_place` has something to look at."""
-        return bool(self._bound)
-
     def check_place(self, api_key: str, address: Address | None) -> None:
         """
         Refuse a key that is used from where it may not be.

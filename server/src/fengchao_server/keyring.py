@@ -54,6 +54,9 @@ class Keyring:
     The keys of a gateway, for one event loop.
 
     `authenticate` and `issue_token` see the keys as of the last `refresh()`; the methods that change keys refresh.
+
+    Attributes:
+        binds: whether any key is bound to networks, so that `check_place` has something to look at.
     """
 
     def __init__(self, store: KeyStore, vault: Vault, *, clock: Clock | None = None) -> None:
@@ -62,6 +65,7 @@ class Keyring:
         self._clock = clock or SystemClock()
         self._doorkeeper = Doorkeeper(self._clock)
         self._records: tuple[KeyRecord, ...] = ()
+        self.binds = False
         self._revision: int | None = None
         self._turn = asyncio.Lock()
         self._gateway = auditor("gateway", self._clock)
@@ -131,11 +135,6 @@ class Keyring:
                 if is_away:
                     log.info("keyring.store_back")
                 is_away = False
-
-    @property
-    def binds(self) -> bool:
-        """Whether any key is bound to networks: `check_place` has something to look at."""
-        return self._doorkeeper.binds
 
     def check_place(self, api_key: str, address: Address | None) -> None:
         """Refuse a key that is used from where it may not be. Raises `AuthenticationFailed`."""
@@ -344,6 +343,7 @@ class Keyring:
             )
         self._records = records
         self._doorkeeper.tell(holders)
+        self.binds = any(record.addresses for record in records)
 
     def _secret(self, record: KeyRecord) -> bytes:
         known = self._doorkeeper.holder(record.api_key)

@@ -6,18 +6,14 @@ from argparse import Namespace
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fengchao_core.clock import SystemClock
 from fengchao_core.errors import SetupError
 from fengchao_core.store import Role
 from fengchao_server.admin.desk import Desk
-from fengchao_server.auditing import auditor, cli_actor
 from fengchao_server.cli.banner import setup_url
-from fengchao_server.cli.opened import load_settings, open_store
+from fengchao_server.cli.opened import journal, load_settings, open_store
 from fengchao_server.cli.terminal import answer, answer_json, say, table
 from fengchao_server.listening import url_of
 from fengchao_server.process import run as run_loop
-
-_BY = auditor(cli_actor(), SystemClock())
 
 
 def run(args: Namespace) -> int:
@@ -41,7 +37,7 @@ async def _setup_link(args: Namespace) -> None:
         )
     async with open_store(settings) as store:
         desk = Desk(store, settings)
-        token = await desk.roster.make_setup_link(_BY, name=args.name or "", role=_role(args))
+        token = await desk.roster.make_setup_link(journal, name=args.name or "", role=_role(args))
     url = setup_url(url_of(settings.server.host, settings.server.port), token)
     if args.json:
         answer_json({"url": url, "token": token, "expires_in_s": settings.admin.setup_link_s})
@@ -72,14 +68,14 @@ async def _list(args: Namespace) -> None:
 
 async def _remove(args: Namespace) -> None:
     async with _desk(args) as desk:
-        await desk.roster.remove(_BY, args.name)
+        await desk.roster.remove(journal, args.name)
     _done(args, f"已删除 removed: {args.name}")
 
 
 async def _token(args: Namespace) -> None:
     async with _desk(args) as desk:
         token = await desk.roster.make_token(
-            _BY,
+            journal,
             args.name,
             args.label,
             role=_role(args),
@@ -94,7 +90,7 @@ async def _token(args: Namespace) -> None:
 
 async def _end_token(args: Namespace) -> None:
     async with _desk(args) as desk:
-        await desk.roster.end_token(_BY, args.name, args.label)
+        await desk.roster.end_token(journal, args.name, args.label)
     _done(args, f"已收回 ended: {args.name}/{args.label}")
 
 

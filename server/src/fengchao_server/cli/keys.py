@@ -11,12 +11,10 @@ from typing import Any
 
 import orjson
 
-from fengchao_core.clock import SystemClock
 from fengchao_core.errors import SetupError
 from fengchao_core.limits import KeyLimits
 from fengchao_core.store import KeyRecord
-from fengchao_server.auditing import auditor, cli_actor
-from fengchao_server.cli.opened import load_settings, open_store, read_day
+from fengchao_server.cli.opened import journal, load_settings, open_store, read_day
 from fengchao_server.cli.terminal import answer, answer_json, say, table
 from fengchao_server.credentials import NewKey
 from fengchao_server.keyring import GRACE, Keyring, open_keyring
@@ -24,8 +22,6 @@ from fengchao_server.process import run as run_loop
 from fengchao_server.terms import KeyTerms, facts, state_of
 
 _STATES = {"live": "有效 live", "expired": "已过期 expired", "revoked": "已吊销 revoked"}
-
-_BY = auditor(cli_actor(), SystemClock())
 
 
 def run(args: Namespace) -> int:
@@ -52,7 +48,7 @@ async def _create(args: Namespace) -> None:
             limits=_limits(args.limits),
             expires_at=read_day(args.expires, "--expires"),
             note=args.note,
-            by=_BY,
+            by=journal,
         )
     _show_secret(key, args)
 
@@ -60,7 +56,7 @@ async def _create(args: Namespace) -> None:
 async def _rotate(args: Namespace) -> None:
     grace = _duration(args.grace)
     async with _keyring(args) as keyring:
-        key = await keyring.rotate(args.name, grace=grace, by=_BY)
+        key = await keyring.rotate(args.name, grace=grace, by=journal)
     _show_secret(key, args)
     if grace and not args.json:
         until = f"{datetime.now(UTC) + grace:%Y-%m-%d %H:%M}"
@@ -69,7 +65,7 @@ async def _rotate(args: Namespace) -> None:
 
 async def _revoke(args: Namespace) -> None:
     async with _keyring(args) as keyring:
-        record = await keyring.revoke(args.name, by=_BY)
+        record = await keyring.revoke(args.name, by=journal)
     if args.json:
         answer_json(_facts(record))
     else:
@@ -102,9 +98,9 @@ async def _update(args: Namespace) -> None:
         return replace(terms, **given)
 
     async with _keyring(args) as keyring:
-        record = await keyring.update(args.name, changed, by=_BY)
+        record = await keyring.update(args.name, changed, by=journal)
         if args.end_grace:
-            record = await keyring.end_grace(record.api_key, by=_BY)
+            record = await keyring.end_grace(record.api_key, by=journal)
     _show_facts(record, args)
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import getpass
 from argparse import Namespace
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, time
+from typing import Final
 
 from fengchao_core import Gateway, Settings, Store
+from fengchao_core.clock import SystemClock
 from fengchao_core.errors import SetupError
-from fengchao_core.settings import LogSettings, SensitiveSettings
-from fengchao_core.store import AuditRecord, MemoryStore
+from fengchao_core.settings import LogSettings, SearchSettings, SensitiveSettings
+from fengchao_core.store import MemoryStore
+from fengchao_server.auditing import auditor, cli_actor
+
+journal: Final = auditor(cli_actor(), SystemClock())
+"""Makes the audit records of whoever runs this command."""
 
 
 def load_settings(args: Namespace) -> Settings:
@@ -39,34 +44,11 @@ async def open_store(settings: Settings) -> AsyncIterator[Store]:
 @asynccontextmanager
 async def open_bare(settings: Settings) -> AsyncIterator[Gateway]:
     """The gateway without its vendors, as they are nothing to what operators keep."""
-    bare = settings.model_copy(update={"providers": {}, "models": {}, "knowledge": {}})
+    bare = settings.model_copy(
+        update={"providers": {}, "models": {}, "knowledge": {}, "search": SearchSettings()}
+    )
     async with Gateway.open(bare) as gateway:
         yield gateway
-
-
-def journal(
-    action: str,
-    target: str,
-    *,
-    before: dict[str, object] | None = None,
-    after: dict[str, object] | None = None,
-) -> AuditRecord:
-    """A record for the audit log: that whoever runs this command does this now."""
-    return AuditRecord(
-        at=datetime.now(UTC),
-        actor=f"cli:{_user()}",
-        action=action,
-        target=target,
-        before=before or {},
-        after=after or {},
-    )
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container may have nobody
-        return "unknown"
 
 
 @asynccontextmanager
