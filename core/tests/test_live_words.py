@@ -264,3 +264,21 @@ async def test_every_change_is_written_down(store, keeper):
     ] == entries  # fmt: skip
     newest = (await store.audit.page(action="word.update"))[0]
     assert ("", "record") == (newest.before["action"], newest.after["action"])
+
+
+async def test_all_requests_wait_for_a_change(store, keeper):
+    """Of many requests that come at once after a change, none goes on without it, whichever loads it."""
+    words = await open_words(store.words, [FIXED])
+    answer = store.words.changes
+
+    async def slow(since):
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return await answer(since)
+
+    store.words.changes = slow
+    for n in range(5):
+        word = f"新词{chr(0x5000 + n)}"
+        await keeper.add(word, category="a")
+        got = await asyncio.gather(*(found(words, word) for _ in range(5)))
+        assert [[("a", "block")]] * 5 == got

@@ -290,3 +290,12 @@ def test_usage_is_verified(fengchao, tmp_path):
     (folder / "0-1-a-000001.log").write_bytes(events.header() + events.reserved(began))
     said = fengchao("usage", "verify", "--json", code=1).stdout
     assert (1, ["r1"], 0) == tuple(json.loads(said)[k] for k in ("lost", "lost_ids", "doubled"))
+
+
+def test_keys_are_reached_although_a_vendor_searches(fengchao):
+    """Commands that need no vendor work with settings whose search names one."""
+    env = {
+        "FENGCHAO__SEARCH__PROVIDER": "zhipu",
+        "FENGCHAO__PROVIDERS__ZHIPU__API_KEY": "id.secret",
+    }
+    assert "[]\n" == fengchao("keys", "list", "--json", env=env).stdout

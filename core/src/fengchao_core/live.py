@@ -59,8 +59,9 @@ class Follower(ABC):
 
     async def open(self) -> None:
         """Load for the first time. Raises what the store raises."""
-        self._seen = self._source.generation
+        generation = self._source.generation
         self._revision = await self._load()
+        self._seen = generation
 
     async def refresh(self) -> None:
         """
@@ -94,8 +95,8 @@ class Follower(ABC):
         """What is better done between requests than in them."""
 
     async def _attempt(self) -> None:
-        # Read first: a change that comes meanwhile is seen as one more change.
-        self._seen = self._source.generation
+        # Read first, for a change that comes meanwhile is one more change; noted last, for until then requests must wait.
+        generation = self._source.generation
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 revision = await self._source.revision()
@@ -109,3 +110,4 @@ class Follower(ABC):
             if self._is_away:
                 log.info("live.store_back", what=self._name)
             self._is_away = False
+        self._seen = generation  # not where it was cancelled: then the next one tries
