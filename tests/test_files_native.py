@@ -41,7 +41,7 @@ async def opened(name, tmp_path, clock, **more):
 
 
 def call(model, *files):
-    return ChatCall(model=model, query="几只？", files=tuple(files), system="")
+    return ChatCall(model=model, query="几只？", files=tuple(files))
 
 
 @pytest.mark.parametrize("name", VENDORS)

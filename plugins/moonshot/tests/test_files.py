@@ -59,6 +59,22 @@ def test_texts_of_files_go_before_the_question() -> None:
     ) == attachments.inject(messages, {REPORT: "R", NOTES: "N"})
 
 
+def test_texts_can_stand_within_their_messages() -> None:
+    """For vendors that take one system message only: before the message's own text, with its pictures, each once."""
+    messages = (
+        Message("system", "persona"),
+        Message("user", (REPORT, TextPart("first"))),
+        Message("user", (REPORT, NOTES, TextPart("look"), ImagePart("ms://file-2"))),
+        Message("user", (NOTES, TextPart("again"))),
+    )
+    assert (
+        Message("system", "persona"),
+        Message("user", "R\n\nfirst"),
+        Message("user", (TextPart("N"), TextPart("look"), ImagePart("ms://file-2"))),
+        Message("user", "again"),
+    ) == attachments.put_within(messages, {REPORT: "R", NOTES: "N"})
+
+
 def test_conversations_without_files_stay_as_they_are() -> None:
     """Texts, parts and empty turns are not touched."""
     messages = (Message("user", (TextPart("a"),)), Message("assistant"), Message("user", ()))

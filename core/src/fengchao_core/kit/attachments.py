@@ -1,7 +1,8 @@
 """
 Files in messages, for vendors that read files but take none in a chat: the text goes before the question.
 
-It goes as system messages, one for each file. Pure: `attached` says which files a conversation holds, `inject` puts their texts in their place.
+Pure: `attached` says which files a conversation holds; `inject` puts their texts in their place as system messages of
+their own, `put_within` into the message itself, for vendors that take a system message only at the beginning.
 """
 
 from __future__ import annotations
@@ -47,6 +48,25 @@ def inject(messages: tuple[Message, ...], texts: Mapping[FilePart, str]) -> tupl
         files = _files(message)
         written += [Message("system", left.pop(part)) for part in files if part in left]
         written.append(_without_files(message) if files else message)
+    return tuple(written)
+
+
+def put_within(messages: tuple[Message, ...], texts: Mapping[FilePart, str]) -> tuple[Message, ...]:
+    """The conversation with each file's text in the message that it first stood in, before what that says itself."""
+    left = dict(texts)
+    written: list[Message] = []
+    for message in messages:
+        files = _files(message)
+        if not files:
+            written.append(message)
+            continue
+        found = "\n\n".join(left.pop(part) for part in files if part in left)
+        bare = _without_files(message)
+        content = bare.content
+        if isinstance(content, tuple):
+            written.append(replace(bare, content=(TextPart(found), *content)))
+        else:
+            written.append(replace(bare, content=f"{found}\n\n{content}" if found else content))
     return tuple(written)
 
 

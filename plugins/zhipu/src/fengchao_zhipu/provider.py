@@ -85,7 +85,7 @@ class ZhipuProvider(Provider):
     ) -> AsyncGenerator[Sequence[Delta], None]:
         """Files that messages name are read by the vendor first, and their text goes before the question."""
         texts = {part: await self._text_of(part) for part in attached}
-        request = replace(request, messages=attachments.inject(request.messages, texts))
+        request = replace(request, messages=attachments.put_within(request.messages, texts))
         async with aclosing(self.stream(request)) as batches:
             async for batch in batches:
                 yield batch
