@@ -147,7 +147,13 @@ class EngineProcess:
             self._fail(str(error))
             return False
         process = self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "fengchao_local_qwen.engine", stdin=PIPE, stdout=PIPE, stderr=PIPE
+            sys.executable,
+            "-m",
+            "fengchao_local_qwen.engine",
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=PIPE,
+            start_new_session=True,  # Ctrl-C is for the gateway, which lets what runs come to its end
         )
         try:
             await self._write_config(process, key)

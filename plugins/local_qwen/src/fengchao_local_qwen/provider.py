@@ -28,7 +28,7 @@ class LocalQwen(Provider):
         self._context = context
         self._loopback = settings.model_copy(update={"proxy": None})
         self._board = Noticeboard(context.home, context.name)
-        self._http: dict[str, VendorHttp] = {}
+        self._http: dict[EngineProcess, tuple[str, VendorHttp]] = {}
         self._engines: dict[str, list[EngineProcess]] = {}
         options = settings.model_dump()
         for model in (*settings.names, *settings.embeddings):
@@ -114,9 +114,9 @@ class LocalQwen(Provider):
         except ProviderUnavailable as error:
             error.provider = self._context.name
             raise
-        http = self._http.get(base_url)
-        if http is None:
-            http = self._http[base_url] = VendorHttp(
+        known = self._http.get(engine)
+        if known is None or known[0] != base_url:  # each start has an address and a key of its own
+            http = VendorHttp(
                 self._context,
                 self._loopback,
                 StaticAuth({"Authorization": f"Bearer {key}"}),
@@ -124,7 +124,8 @@ class LocalQwen(Provider):
                 base_url=base_url,
                 secrets=(key,),
             )
-        return http
+            known = self._http[engine] = (base_url, http)
+        return known[1]
 
     def _changed(self) -> None:
         self._board.write(

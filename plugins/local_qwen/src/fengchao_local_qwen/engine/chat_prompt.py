@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -69,6 +70,10 @@ class ChatPrompts:
         self._tokenizer = tokenizer
         self._defaults = defaults
         template = tokenizer.chat_template or ""
+        self._special = tuple(
+            str(added.content) for added in tokenizer.added_tokens_decoder.values() if added.special
+        )
+        self._reserved = frozenset(inspect.signature(tokenizer.apply_chat_template).parameters)
         self._knows_thinking = THINK_CLOSE in (template if isinstance(template, str) else "")
 
     def read(self, body: ChatBody) -> Asked:
@@ -118,7 +123,12 @@ class ChatPrompts:
         )
 
     def _rendered(self, body: ChatBody, *, wants_json: bool, notes: list[str]) -> str:
-        messages = [_message(message) for message in body.messages]
+        reserved = self._reserved & body.chat_template_kwargs.keys()
+        if reserved:
+            raise TemplateError(
+                f"chat_template_kwargs is for the template's own variables, not {sorted(reserved)}"
+            )
+        messages = [_message(message, self._harmless) for message in body.messages]
         if body.response_format.type == "json_schema" and body.response_format.json_schema:
             schema = orjson.dumps(body.response_format.json_schema.schema_).decode()
             told = f"请只用符合下面 JSON Schema 的 JSON 回答。Answer only with JSON that follows this schema:\n{schema}"
@@ -149,6 +159,13 @@ class ChatPrompts:
             raise TemplateError(
                 f"the model's chat template does not take this conversation ({type(error).__name__})"
             ) from error
+
+    def _harmless(self, text: str) -> str:
+        """A text that cannot be taken for the marks between turns: what a caller says must not end their turn."""
+        for mark in self._special:
+            if mark in text:
+                text = text.replace(mark, f"{mark[0]}\u200b{mark[1:]}")
+        return text
 
     def _begun(self, text: str, body: ChatBody) -> tuple[str, str | None]:
         """The beginning of an answer that must be a call, and the JSON of it that stands already."""
@@ -204,12 +221,12 @@ def _instruct(messages: list[dict[str, Any]], text: str) -> None:
         messages.insert(0, {"role": "system", "content": text})
 
 
-def _message(message: MessageBody) -> dict[str, Any]:
+def _message(message: MessageBody, harmless: Callable[[str], str]) -> dict[str, Any]:
     """A turn as the templates take it."""
     role = "system" if message.role == "developer" else message.role
-    turn: dict[str, Any] = {"role": role, "content": message.text}
+    turn: dict[str, Any] = {"role": role, "content": harmless(message.text)}
     if message.reasoning_content:
-        turn["reasoning_content"] = message.reasoning_content
+        turn["reasoning_content"] = harmless(message.reasoning_content)
     if message.tool_calls:
         turn["tool_calls"] = [
             {
@@ -217,7 +234,7 @@ def _message(message: MessageBody) -> dict[str, Any]:
                 "type": "function",
                 "function": {
                     "name": call.function.name,
-                    "arguments": _arguments(call.function.arguments),
+                    "arguments": _arguments(harmless(call.function.arguments)),
                 },
             }
             for call in message.tool_calls
