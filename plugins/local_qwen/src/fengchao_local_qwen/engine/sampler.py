@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from torch.nn import functional
 
 from fengchao_local_qwen.engine.face import Token
 from fengchao_local_qwen.engine.row import Row
@@ -86,29 +87,34 @@ def _from_few(rows: Sequence[Row], logits: torch.Tensor) -> list[int]:
 
 def _from_all(rows: Sequence[Row], logits: torch.Tensor) -> list[int]:
     """top_p over the whole vocabulary, by drawing and refusing."""
-    device = logits.device
-    probabilities = (logits / _column(rows, "temperature").to(device)).softmax(dim=-1)
-    top_ps = _column(rows, "top_p").to(device)
-    ids = probabilities.argmax(dim=-1)
-    open_rows = torch.arange(len(rows), device=device)
-    share = probabilities
+    if any(row.prompt.sampling.temperature != 1.0 for row in rows):
+        logits = logits / _column(rows, "temperature").to(logits.device)
+    share = logits.softmax(dim=-1)
+    ids = [-1] * len(rows)
+    undecided = list(range(len(rows)))
     for _ in range(_MOST_DRAWS):
         sums = share.cumsum(dim=-1)
-        chances = [[rows[i].random.random()] for i in open_rows.tolist()]
-        aim = torch.tensor(chances, device=device, dtype=sums.dtype) * sums[:, -1:]
+        chances = [[rows[at].random.random()] for at in undecided]
+        aim = torch.tensor(chances, device=sums.device, dtype=sums.dtype) * sums[:, -1:]
         drawn = torch.searchsorted(sums, aim, right=True).clamp(max=share.shape[1] - 1)
-        chance = share.gather(1, drawn)
-        above = torch.where(share > chance, share, 0).sum(dim=-1, keepdim=True)
-        kept = ((above < top_ps[open_rows]) & (chance > 0))[:, 0]
-        ids[open_rows[kept]] = drawn[kept, 0]
-        if bool(kept.all()):
-            break
-        again = ~kept
+        levels = share.gather(1, drawn)[:, 0].tolist()
+        # What is likelier than the token drawn. Row by row: masks over whole matrices take many times as long.
+        likelier = [functional.threshold(share[i], level, 0.0) for i, level in enumerate(levels)]
+        above = torch.stack([part.sum() for part in likelier]).tolist()
+        again = []
+        for i, (at, token) in enumerate(zip(undecided, drawn[:, 0].tolist(), strict=True)):
+            if levels[i] > 0 and above[i] < rows[at].prompt.sampling.top_p:
+                ids[at] = token
+            else:
+                again.append(i)
+        if not again:
+            return ids
         # What is not likelier than a refused token is outside the nucleus as well.
-        share = torch.where(share[again] > chance[again], share[again], 0)
-        open_rows = open_rows[again]
-    chosen: list[int] = ids.tolist()
-    return chosen
+        share = torch.stack([likelier[i] for i in again])
+        undecided = [undecided[i] for i in again]
+    for at in undecided:
+        ids[at] = int(logits[at].argmax())
+    return ids
 
 
 def _column(rows: Sequence[Row], name: str) -> torch.Tensor:
