@@ -36,8 +36,10 @@ async def chat(bench, key, **headers):
         return response.status, await response.json()
 
 
-async def test_life_of_a_key(bench, admin):
+async def test_life_of_a_key(open_bench):
     """A key is made, works, is shown without its secret, changed, rotated with grace, and revoked."""
+    bench = await open_bench(groups={"g": {}})
+    admin = Admin(bench.client, await bench.operator())
     status, key = await admin(
         "POST", "/keys", name="team", models=["online-1"], group="g", note="第一行\n第二行",
         limits={"requests_per_minute": 60}, addresses=["127.0.0.1"], expires_at="2099-01-01T00:00:00Z",
@@ -141,6 +143,7 @@ async def test_no_other_path_leads_there(bench, raw, path):
         ({"name": "team", "models": "glm-4"}, "models"),
         ({"name": "team", "addresses": ["10.0.0.1/8"]}, "addresses"),
         ({"name": "team", "limits": {"requests": 1}}, "limits"),
+        ({"name": "team", "group": "unknown"}, "group"),
         ({"name": "team", "expires_at": "2020-01-01T00:00:00Z"}, "expires_at"),
         ({"name": "team", "expires_at": "2099-01-01T00:00:00"}, "expires_at"),
         ({"name": "team\r\nSet-Cookie: a=b"}, "name"),

@@ -79,8 +79,10 @@ def test_life_of_a_key(fengchao):
     assert "nobody" in fengchao("keys", "revoke", "--name", "nobody", code=1).stderr
 
 
-def test_terms_of_a_key(fengchao):
-    """What a key may do is set when it is made, changed and shown; a wrong limit or time is one line."""
+def test_terms_of_a_key(fengchao, tmp_path):
+    """What a key may do is set when it is made, changed and shown; a wrong limit, time or group is one line."""
+    (tmp_path / "fengchao.toml").write_text("[groups.g]\n", "utf-8")
+    assert "'x'" in fengchao("keys", "create", "--name", "app", "--group", "x", code=1).stderr
     made = fengchao(
         "keys", "create", "--name", "app", "--address", "10.0.0.0/8", "--group", "g",
         "--limits", '{"requests_per_minute": 60}', "--json",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, replace
 from datetime import datetime
 from ipaddress import ip_network
@@ -107,6 +108,20 @@ def check_terms(terms: KeyTerms, now: datetime, *, was: KeyTerms | None = None) 
         )
     limits = terms.limits or None  # limits that limit nothing are none
     return replace(terms, name=name, models=models, addresses=addresses, group=group, limits=limits)
+
+
+def check_group(group: str, known: Container[str]) -> None:
+    """
+    Refuse a group that settings do not have: a slip of the pen would leave a key without the limits it was to share.
+
+    Raises:
+        InvalidParameter: there is no such group.
+    """
+    if group.strip() and group.strip() not in known:
+        raise InvalidParameter(
+            f"settings have no group {group.strip()[:LONGEST_NAME]!r}; add [groups.<name>], which may be empty",
+            param="group",
+        )
 
 
 def facts(record: KeyRecord) -> dict[str, object]:

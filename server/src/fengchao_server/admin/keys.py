@@ -11,10 +11,19 @@ from pydantic import BaseModel, Field
 from fengchao_core.limits import KeyLimits
 from fengchao_server.admin.reading import Asked, answer, query, read
 from fengchao_server.admin.shape import AdminShape
-from fengchao_server.keyring import GRACE
+from fengchao_server.keyring import GRACE, LONGEST_GRACE
 from fengchao_server.refusals import Invalid
 from fengchao_server.routes import Route
-from fengchao_server.terms import KeyTerms, facts, state_of
+from fengchao_server.terms import (
+    LONGEST_NAME,
+    LONGEST_NOTE,
+    MOST_ADDRESSES,
+    MOST_MODELS,
+    KeyTerms,
+    check_group,
+    facts,
+    state_of,
+)
 
 if TYPE_CHECKING:
     from fengchao_core.store import KeyRecord
@@ -26,18 +35,26 @@ if TYPE_CHECKING:
 class Terms(Asked):
     """What may be set of a key. What is left out stays as it is; of a new key: without limits."""
 
-    models: tuple[str, ...] = Field(default=(), description="允许的模型，空为不限")
-    addresses: tuple[str, ...] = Field(default=(), description="允许的地址（CIDR），空为不限")
-    group: str = Field(default="", description="所属的组")
+    models: tuple[str, ...] = Field(
+        default=(), max_length=MOST_MODELS, description="允许的模型，空为不限"
+    )
+    addresses: tuple[str, ...] = Field(
+        default=(), max_length=MOST_ADDRESSES, description="允许的地址（CIDR），空为不限"
+    )
+    group: str = Field(
+        default="", max_length=LONGEST_NAME, description="所属的组，须在设置的 [groups] 里"
+    )
     limits: dict[str, Any] | None = Field(default=None, description="限额")
     expires_at: datetime | None = Field(default=None, description="到期时间，带时区；null 为不过期")
-    note: str = Field(default="", description="备注")
+    note: str = Field(default="", max_length=LONGEST_NOTE, description="备注")
 
 
 class KeyToMake(Terms):
     """A key to be made."""
 
-    name: str = Field(description="给谁用；有效的密钥中不能重名")
+    name: str = Field(
+        min_length=1, max_length=LONGEST_NAME, description="给谁用；有效的密钥中不能重名"
+    )
 
 
 class KeyToChange(Terms):
@@ -50,7 +67,10 @@ class Rotation(Asked):
     """How a key is rotated."""
 
     grace_s: int = Field(
-        default=int(GRACE.total_seconds()), description="旧 secret 继续有效多少秒，0 为立即失效"
+        default=int(GRACE.total_seconds()),
+        ge=0,
+        le=int(LONGEST_GRACE.total_seconds()),
+        description="旧 secret 继续有效多少秒，0 为立即失效",
     )
 
 
@@ -138,6 +158,7 @@ async def list_keys(call: Call) -> Answer:
 async def create(call: Call) -> Answer:
     """Make a key."""
     asked = await read(call, KeyToMake)
+    check_group(asked.group, call.gateway.settings.groups)
     key = await call.keyring.create(
         asked.name,
         models=asked.models,
@@ -159,6 +180,7 @@ async def show(call: Call) -> Answer:
 async def update(call: Call) -> Answer:
     """Change what the body names, and nothing else."""
     asked = await read(call, KeyToChange)
+    check_group(asked.group, call.gateway.settings.groups)
     given: dict[str, Any] = {name: getattr(asked, name) for name in asked.model_fields_set}
     if "limits" in given:
         given["limits"] = _limits(asked.limits)
@@ -173,8 +195,7 @@ async def update(call: Call) -> Answer:
 async def rotate(call: Call) -> Answer:
     """Give a key a new secret."""
     asked = await read(call, Rotation)
-    # Beyond a century timedelta itself would overflow; the keyring has the real bound.
-    grace = timedelta(seconds=max(-1, min(asked.grace_s, 100 * 365 * 86400)))
+    grace = timedelta(seconds=asked.grace_s)
     key = await call.keyring.rotate(call.params["key"], grace=grace, by=call.entry)
     return answer(_secrets(key))
 

@@ -106,11 +106,12 @@ def wording_of(error: Exception) -> Wording:
 
 
 def _body(error: Exception, wording: Wording) -> bytes:
+    param = getattr(error, "param", None)
     refusal = {
         "status": wording.status,
         "code": wording.code,
-        "msg": getattr(error, "msg", None) or wording.msg,
+        "msg": getattr(error, "msg", None) or (f"{wording.msg}：{param}" if param else wording.msg),
         "detail": str(error),
-        "param": getattr(error, "param", None),
+        "param": param,
     }
     return orjson.dumps(refusal)

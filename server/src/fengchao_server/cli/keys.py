@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from fengchao_core import Settings
 from fengchao_core.errors import SetupError
 from fengchao_core.limits import KeyLimits
 from fengchao_core.store import KeyRecord
@@ -19,7 +20,7 @@ from fengchao_server.cli.terminal import answer, answer_json, say, table
 from fengchao_server.credentials import NewKey
 from fengchao_server.keyring import GRACE, Keyring, open_keyring
 from fengchao_server.process import run as run_loop
-from fengchao_server.terms import KeyTerms, facts, state_of
+from fengchao_server.terms import KeyTerms, check_group, facts, state_of
 
 _STATES = {"live": "有效 live", "expired": "已过期 expired", "revoked": "已吊销 revoked"}
 
@@ -39,6 +40,7 @@ def run(args: Namespace) -> int:
 
 
 async def _create(args: Namespace) -> None:
+    check_group(args.group, Settings.load(args.config).groups)
     async with _keyring(args) as keyring:
         key = await keyring.create(
             args.name,
@@ -73,6 +75,7 @@ async def _revoke(args: Namespace) -> None:
 
 
 async def _update(args: Namespace) -> None:
+    check_group(args.group or "", Settings.load(args.config).groups)
     given: dict[str, Any] = {
         field: value
         for field, value in (
