@@ -175,6 +175,7 @@ class LedgerSettings(Section):
         kept_bytes: how much of the journals is kept once their rows are in the store, for `fengchao usage verify`.
         sync_s: how often the disk is told to keep the journal.
         takeover_s: how often this process looks for journals of processes that died.
+        keep_days: how long rows and sums by the hour are kept; 0: for ever. Sums by the day always are.
     """
 
     capacity: int = Field(default=100_000, ge=1)
@@ -186,6 +187,7 @@ class LedgerSettings(Section):
     kept_bytes: int = Field(default=256 * 1024 * 1024, ge=0)
     sync_s: float = Field(default=1.0, gt=0)
     takeover_s: float = Field(default=5.0, gt=0)
+    keep_days: int = Field(default=400, ge=0)
 
 
 class FetchSettings(Section):

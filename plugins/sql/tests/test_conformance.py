@@ -6,14 +6,18 @@ With `FENGCHAO_TEST_POSTGRESQL` set to the URL of an empty database that may be 
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from fengchao_core.errors import InvalidParameter
 from fengchao_core.limits import Budget, KeyLimits
+from fengchao_core.reports import DIMENSIONS, UsageQuery, sum_up
 from fengchao_core.store import (
     PromptVersion,
     WordCategory,
@@ -147,6 +151,50 @@ async def test_rows_are_found_by_their_ids(any_store, make_row):
     assert set(rows[:1100]) == set(found)
     assert 1100 == len(found)
     assert () == await any_store.usage.get([])
+
+
+SPANS = st.tuples(*(st.none() | st.integers(0, 80 * 3600),) * 2)
+
+
+@given(
+    offsets=st.lists(st.integers(0, 80 * 3600), max_size=12),
+    span=SPANS,
+    by=st.lists(st.sampled_from(DIMENSIONS), max_size=3, unique=True),
+)
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+async def test_sums_of_any_span_are_those_of_the_rows(any_store, make_row, offsets, span, by):
+    """Whether a span is read from days, hours or rows, its sums are those of its rows, one by one."""
+    start = datetime(2026, 11, 20, 7, 30, tzinfo=UTC)
+    rows = [
+        make_row(
+            id=uuid.uuid4().hex,
+            key=f"key {any_store!r}",
+            model=f"m{n % 2}",
+            outcome=["ok", "retried", "unknown"][n % 3],
+            group="g" if n % 2 else "",
+            started_at=start + timedelta(seconds=offset),
+        )
+        for n, offset in enumerate(offsets)
+    ]
+    await any_store.usage.add([*rows, *rows[:3]])
+    since, until = (None if at is None else start + timedelta(seconds=at) for at in span)
+    query = UsageQuery(by=tuple(by), since=since, until=until, model="m1" if len(by) == 1 else None)
+    everything = await any_store.usage.rows(limit=1_000_000)
+    assert sum_up(everything, query) == await any_store.usage.sums(query)
+
+
+async def test_old_rows_are_forgotten(any_store, make_row):
+    """Rows before a day go, a few at a time; those after stay."""
+    day = datetime(2026, 11, 21, tzinfo=UTC)
+    old = [make_row(started_at=day - timedelta(hours=n + 1)) for n in range(5)]
+    new = make_row(started_at=day)
+    await any_store.usage.add([*old, new])
+    assert 3 == await any_store.usage.forget(day, 3)
+    assert 2 == await any_store.usage.forget(day, 3)
+    assert 0 == await any_store.usage.forget(day, 3)
+    assert (new,) == await any_store.usage.rows()
 
 
 async def test_no_rows_is_no_work(any_store):

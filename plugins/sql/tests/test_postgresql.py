@@ -10,9 +10,11 @@ import pytest
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from fengchao_core.reports import UsageQuery
 from fengchao_sql.engine import insert_once, locate
+from fengchao_sql.reports import select_sums
 from fengchao_sql.tables import api_keys, metadata, usage_rows
-from fengchao_sql.usage import COLUMNS, select_rows, select_totals
+from fengchao_sql.usage import COLUMNS, select_rows
 
 DIALECT = postgresql.asyncpg.dialect()
 MOMENT = datetime(2026, 11, 21, tzinfo=UTC)
@@ -66,9 +68,9 @@ def test_columns_out_of_order_are_refused():
 
 def test_day_is_grouped_as_it_is_selected():
     """The day is the same text where it is selected and where it is grouped, as PostgreSQL demands."""
-    sql = words(select_totals(by="day", since=MOMENT, until=None))
+    sql = words(select_sums(UsageQuery(by=("day",)), (usage_rows, 0, None)))
     day = "usage_rows.started_at / 86400000000"
-    assert sql.startswith(f"SELECT {day} AS group_value")
+    assert sql.startswith(f"SELECT {day} AS group_0")
     assert f"GROUP BY {day}, usage_rows.currency" in sql
 
 

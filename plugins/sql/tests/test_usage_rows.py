@@ -122,7 +122,7 @@ async def test_row_is_small(tmp_path: Path, make_row):
             request_id=str(uuid.uuid4()),
             started_at=pattern.started_at + timedelta(milliseconds=n),
         )
-        for n in range(4000)
+        for n in range(10_000)
     ]
     async with open_store("sqlite:///fengchao.db", tmp_path) as store:
         for start in range(0, len(rows), 500):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from datetime import UTC, datetime, time, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Final, Protocol
@@ -33,6 +34,10 @@ log = structlog.get_logger()
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 5.0
 _CLOSING_ATTEMPTS: Final = 5
+_FIRST_SWEEP_S: Final = 60.0
+_SWEEP_EVERY_S: Final = 3600.0
+_SWEEP_PAUSE_S: Final = 0.2
+_SWEPT: Final = 2000
 
 
 class Ledger(Protocol):
@@ -129,11 +134,13 @@ class StoreLedger:
     async def run(self) -> None:
         """Write rows until `close()`; beside it, look after the journal, one's own and those of the dead."""
         care = asyncio.create_task(self._care(), name="fengchao-journal")
+        broom = asyncio.create_task(self._sweep(), name="fengchao-retention")
         try:
             await self._ship_all()
         finally:
             self._closing.set()
             await care
+            await broom
             if self._journal is not None:
                 is_done = not (self._reserved or self._waiting or self._spilled)
                 self._journal.close(is_done=is_done, keep_bytes=self._settings.kept_bytes)
@@ -170,11 +177,7 @@ class StoreLedger:
 
     async def _gather(self) -> None:
         """Give other rows a moment to share the transaction."""
-        try:
-            async with asyncio.timeout(self._settings.interval_s):
-                await self._closing.wait()
-        except TimeoutError:
-            pass
+        await self._is_closing_within(self._settings.interval_s)
 
     async def _write(self) -> bool:
         """Write one batch out of memory. False where it was given up."""
@@ -265,11 +268,30 @@ class StoreLedger:
                     "ledger.care_failed", error=type(error).__name__, reason=str(error)[:200]
                 )
             turn += 1
+            await self._is_closing_within(settings.sync_s)
+
+    async def _sweep(self) -> None:
+        """Delete the rows that are too old, a few at a time."""
+        if not self._settings.keep_days:
+            return
+        pause = _FIRST_SWEEP_S
+        while not await self._is_closing_within(pause):
+            today = datetime.combine(datetime.now(UTC).date(), time(), UTC)
+            before = today - timedelta(days=self._settings.keep_days)
             try:
-                async with asyncio.timeout(settings.sync_s):
-                    await self._closing.wait()
-            except TimeoutError:
-                pass
+                deleted = await self._store.forget(before, _SWEPT)
+            except Exception as error:  # the next round tries again
+                log.warning("ledger.sweep_failed", error=type(error).__name__)
+                deleted = 0
+            pause = _SWEEP_PAUSE_S if deleted == _SWEPT else _SWEEP_EVERY_S
+
+    async def _is_closing_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._closing.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def _rotate(self, journal: Journal) -> None:
         """Begin a new segment, and put away those that are through. What is still open is carried over."""

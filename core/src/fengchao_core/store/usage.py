@@ -30,6 +30,18 @@ class UsageStore(Protocol):
         """Rows that started in [since, until), newest first."""
         ...
 
+    async def forget(self, before: datetime, most: int) -> int:
+        """
+        Delete rows that started before an instant, and sums by the hour; sums by the day stay.
+
+        Args:
+            most: rows in one go, so that nobody waits long for their turn.
+
+        Returns:
+            how many rows were deleted; less than `most` where there are no more.
+        """
+        ...
+
     async def get(self, ids: Sequence[str]) -> tuple[UsageRecord, ...]:
         """The rows of these ids that are kept, in any order."""
         ...
@@ -71,6 +83,13 @@ class MemoryUsage:
         found = [row for row in reversed(self._rows.values()) if _within(row, since, until)]
         found.sort(key=lambda row: row.started_at, reverse=True)
         return tuple(found[:limit])
+
+    async def forget(self, before: datetime, most: int) -> int:
+        """Delete rows that started before an instant; here their sums go with them."""
+        old = [row.id for row in self._rows.values() if row.started_at < before][:most]
+        for id_ in old:
+            del self._rows[id_]
+        return len(old)
 
     async def get(self, ids: Sequence[str]) -> tuple[UsageRecord, ...]:
         """The rows of these ids that are kept."""

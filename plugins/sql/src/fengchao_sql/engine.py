@@ -97,6 +97,11 @@ class Database:
         return self.address.get_backend_name() == "sqlite"
 
     @property
+    def dialect(self) -> Dialect:
+        """How this database says it."""
+        return self._engine.dialect
+
+    @property
     def title(self) -> str:
         """The address for people, without its password."""
         if self.is_sqlite:

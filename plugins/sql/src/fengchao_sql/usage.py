@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import chain
 from typing import Any
 
 import structlog
-from sqlalchemy import BigInteger, ColumnElement, Select, case, func, literal_column, select
+from sqlalchemy import Select, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fengchao_core.reports import UsageQuery, UsageSum
 from fengchao_core.store import UsageGrouping
-from fengchao_core.usage import NO_FAILURE, UsageRecord, UsageTotals
+from fengchao_core.usage import UsageRecord, UsageTotals
 from fengchao_sql import reports
 from fengchao_sql.engine import Database
+from fengchao_sql.rollups import HOUR_US, RollUps, usage_hours
 from fengchao_sql.tables import (
-    DAY_US,
     LARGEST_COST,
     LARGEST_COUNT,
     from_micros,
@@ -35,17 +36,14 @@ COLUMNS = tuple(column.name for column in usage_rows.c if column.name != "seq")
 LONGEST_TEXT = 200
 """Characters that are kept of a model's name or a request id, which a caller may have made up."""
 
-_BLOCK = 50
+_BLOCKS = (50, 10, 1)
 """
-Rows in one statement, where there are so many. The driver lets go of the interpreter once per statement, and under load
-has to wait for it each time.
+Rows in one statement, the most first. The driver lets go of the interpreter once per statement, and under load has to
+wait for it each time.
 """
 
 _IDS = 500
 """Ids in one query."""
-
-# A sum of costs in their own unit would leave SQLite's 64 bits at nine million; summed in two halves it never does.
-_HALF = 1_000_000
 
 
 class SqlUsage:
@@ -53,8 +51,15 @@ class SqlUsage:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._insert = database.insert_once(usage_rows, COLUMNS, unique="id")
-        self._insert_block = database.insert_once(usage_rows, COLUMNS, unique="id", rows=_BLOCK)
+        self._rollups = RollUps(database.dialect)
+        self._inserts = tuple(
+            (
+                length,
+                database.insert_once(usage_rows, COLUMNS, unique="id", rows=length)
+                + " RETURNING id",
+            )
+            for length in _BLOCKS
+        )
 
     async def add(self, rows: Sequence[UsageRecord]) -> None:
         """
@@ -71,15 +76,19 @@ class SqlUsage:
 
     async def add_within(self, to: AsyncConnection, rows: Sequence[UsageRecord]) -> None:
         """As `add`, in a transaction that is open already."""
-        if not rows:
-            return
-        values = [_values(row) for row in rows]
-        blocks = len(values) - len(values) % _BLOCK
-        for start in range(0, blocks, _BLOCK):
-            block = tuple(chain.from_iterable(values[start : start + _BLOCK]))
-            await to.exec_driver_sql(self._insert_block, block)
-        if blocks < len(values):
-            await to.exec_driver_sql(self._insert, values[blocks:])
+        start, fresh = 0, []
+        for length, text in self._inserts:
+            while len(rows) - start >= length:
+                block = rows[start : start + length]
+                values = tuple(chain.from_iterable(map(_values, block)))
+                added = {id_ for (id_,) in await to.exec_driver_sql(text, values)}
+                for row in block:
+                    if row.id in added:
+                        added.discard(row.id)
+                        fresh.append(_fitted(row))
+                start += length
+        if fresh:
+            await self._rollups.add(to, fresh)
 
     async def rows(
         self, *, since: datetime | None = None, until: datetime | None = None, limit: int = 1000
@@ -88,6 +97,23 @@ class SqlUsage:
         query = select_rows(since=since, until=until, limit=limit)
         found = await self._database.read(query)
         return tuple(_record(row) for row in found)
+
+    async def forget(self, before: datetime, most: int) -> int:
+        """Delete some rows that started before an instant, and the sums of their hours. Raises `StoreUnavailable`."""
+        start = to_micros(before)
+        old = select(usage_rows.c.seq).where(usage_rows.c.started_at < start)
+        deleted = 0
+
+        async def change(to: AsyncConnection) -> None:
+            nonlocal deleted
+            some = old.order_by(usage_rows.c.started_at).limit(most)
+            rows = await to.execute(delete(usage_rows).where(usage_rows.c.seq.in_(some)))
+            deleted = rows.rowcount
+            if deleted < most:
+                await to.execute(delete(usage_hours).where(usage_hours.c.bucket < start // HOUR_US))
+
+        await self._database.write(change)
+        return deleted
 
     async def get(self, ids: Sequence[str]) -> tuple[UsageRecord, ...]:
         """The rows of these ids that are kept, in any order. Raises `StoreUnavailable`."""
@@ -108,11 +134,19 @@ class SqlUsage:
         Raises:
             StoreUnavailable: the database does not answer.
         """
-        query = select_totals(by=by, since=since, until=until)
-        found = await self._database.read(query)
-        totals = [_totals(row, by) for row in found]
-        # Ordered here, because databases do not agree on the order of text.
-        return tuple(sorted(totals, key=lambda total: (total.group, total.currency or "")))
+        found = await self.sums(UsageQuery(by=(by,), since=since, until=until))
+        return tuple(
+            UsageTotals(
+                group=one.groups[0],
+                currency=one.currency,
+                requests=one.requests,
+                failures=one.failures,
+                prompt_tokens=one.prompt_tokens,
+                completion_tokens=one.completion_tokens,
+                cost=one.cost,
+            )
+            for one in found
+        )
 
     async def sums(self, query: UsageQuery) -> tuple[UsageSum, ...]:
         """Sums of the rows that a query asks for, one per group and currency. Raises `StoreUnavailable`."""
@@ -125,28 +159,6 @@ def select_rows(*, since: datetime | None, until: datetime | None, limit: int) -
     return _within(select(usage_rows), since, until).order_by(*newest).limit(limit)
 
 
-def select_totals(
-    *, by: UsageGrouping, since: datetime | None, until: datetime | None
-) -> Select[Any]:
-    """The query of `SqlUsage.totals`."""
-    t = usage_rows.c
-    group: ColumnElement[Any] = (
-        # The number is written out: PostgreSQL takes two parameters for two different expressions.
-        t.started_at // literal_column(str(DAY_US), BigInteger) if by == "day" else t[by]
-    )
-    query = select(
-        group.label("group_value"),
-        t.currency,
-        func.sum(case((t.outcome != "retried", 1), else_=0)).label("requests"),
-        func.sum(case((t.outcome.not_in(NO_FAILURE), 1), else_=0)).label("failures"),
-        func.sum(t.prompt_tokens).label("prompt_tokens"),
-        func.sum(t.completion_tokens).label("completion_tokens"),
-        func.sum(t.cost // _HALF).label("cost_high"),
-        func.sum(t.cost % _HALF).label("cost_low"),
-    )
-    return _within(query, since, until).group_by(group, t.currency)
-
-
 def _within(query: Select[Any], since: datetime | None, until: datetime | None) -> Select[Any]:
     if since is not None:
         query = query.where(usage_rows.c.started_at >= to_micros(since))
@@ -155,18 +167,26 @@ def _within(query: Select[Any], since: datetime | None, until: datetime | None) 
     return query
 
 
-def _totals(row: Any, by: UsageGrouping) -> UsageTotals:
-    group = row.group_value
-    if by == "day":
-        group = from_micros(int(group) * DAY_US).date().isoformat()
-    return UsageTotals(
-        group=group,
-        currency=row.currency,
-        requests=int(row.requests),
-        failures=int(row.failures),
-        prompt_tokens=int(row.prompt_tokens),
-        completion_tokens=int(row.completion_tokens),
-        cost=from_units(int(row.cost_high or 0) * _HALF + int(row.cost_low or 0)),
+def _fitted(row: UsageRecord) -> UsageRecord:
+    """The row as it is kept: what no row can hold is cut."""
+    if (
+        len(row.model) <= LONGEST_TEXT
+        and row.model.isascii()
+        and "\0" not in row.model
+        and max(row.prompt_tokens, row.completion_tokens) <= LARGEST_COUNT
+        and not row.group
+    ):
+        return row
+    return replace(
+        row,
+        model=fitted(row.model),
+        group=fitted(row.group),
+        prompt_tokens=_count(row.prompt_tokens),
+        completion_tokens=_count(row.completion_tokens),
+        cached_tokens=_count(row.cached_tokens),
+        reasoning_tokens=_count(row.reasoning_tokens),
+        images=_count(row.images),
+        searches=_count(row.searches),
     )
 
 

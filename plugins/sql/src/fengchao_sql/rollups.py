@@ -1,0 +1,183 @@
+"""
+Sums of usage by hour and by day, kept up to date with the rows in the transaction that adds them.
+
+A report over months reads some thousand sums instead of millions of rows. They outlive the rows: those are deleted after
+a while, the sums of their days stay.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Dialect,
+    Select,
+    Table,
+    Text,
+    and_,
+    case,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from fengchao_core.usage import NO_FAILURE, UsageRecord
+from fengchao_sql.tables import DAY_US, metadata, to_micros, to_units, usage_rows
+
+HOUR_US: Final = 3_600_000_000
+
+# A sum of costs in their own unit would leave 64 bits at nine million; in two halves it never does.
+HALF: Final = 1_000_000
+
+DIMENSIONS: Final = ("key", "key_group", "model", "provider", "operation", "outcome", "currency")
+COUNTS: Final = (
+    "requests",
+    "failures",
+    "prompt_tokens",
+    "completion_tokens",
+    "cached_tokens",
+    "reasoning_tokens",
+    "images",
+    "searches",
+    "cost_high",
+    "cost_low",
+)
+
+
+def _table(name: str) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("bucket", BigInteger, primary_key=True, autoincrement=False),
+        *(Column(dimension, Text, primary_key=True) for dimension in DIMENSIONS),
+        *(Column(count, BigInteger, nullable=False) for count in COUNTS),
+        sqlite_with_rowid=False,
+    )
+
+
+usage_hours: Final = _table("usage_hours")
+"""One row per hour (counted since 1970, UTC) and group; `''` is no currency."""
+
+usage_days: Final = _table("usage_days")
+"""Likewise, per day."""
+
+LENGTHS: Final = ((usage_hours, HOUR_US), (usage_days, DAY_US))
+
+
+class RollUps:
+    """Writes the sums, within the transactions of others."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._texts = {table.name: _upsert(table, dialect) for table, _ in LENGTHS}
+
+    async def add(self, to: AsyncConnection, rows: Iterable[UsageRecord]) -> None:
+        """Count rows that were just added, each once."""
+        fresh = list(rows)
+        for table, length in LENGTHS:
+            sums: dict[tuple[Any, ...], list[int]] = {}
+            for row in fresh:
+                place = (
+                    to_micros(row.started_at) // length,
+                    row.key,
+                    row.group,
+                    row.model,
+                    row.provider,
+                    row.operation,
+                    row.outcome,
+                    row.currency or "",
+                )
+                entry = sums.setdefault(place, [0] * len(COUNTS))
+                for n, count in enumerate(_counts(row)):
+                    entry[n] += count
+            # In one order, so that two transactions never wait for each other in a circle.
+            values = [(*place, *counts) for place, counts in sorted(sums.items())]
+            if values:
+                await to.exec_driver_sql(self._texts[table.name], values)
+
+
+async def rebuild(to: AsyncConnection, since: datetime, until: datetime) -> None:
+    """
+    Count again the days that a span touches, from their rows: after rows were changed.
+
+    Only for days whose rows are all still kept.
+    """
+    first = to_micros(since) // DAY_US
+    last = -(-to_micros(until) // DAY_US)
+    for table, length in LENGTHS:
+        low, high = first * DAY_US // length, last * DAY_US // length
+        bucket = table.c.bucket
+        await to.execute(delete(table).where(and_(bucket >= low, bucket < high)))
+        await to.execute(
+            insert(table).from_select(
+                ["bucket", *DIMENSIONS, *COUNTS],
+                _from_rows(length).where(
+                    usage_rows.c.started_at >= low * length,
+                    usage_rows.c.started_at < high * length,
+                ),
+            )
+        )
+
+
+def _from_rows(length: int) -> Select[Any]:
+    """The sums of rows, as the table of this length has them."""
+    t = usage_rows.c
+    bucket = t.started_at // literal_column(str(length), BigInteger)
+    empty = literal_column("''", Text)
+    places = (
+        t.key,
+        func.coalesce(t.key_group, empty),
+        t.model,
+        t.provider,
+        func.coalesce(t.operation, literal_column("'chat'", Text)),
+        t.outcome,
+        func.coalesce(t.currency, empty),
+    )
+    zero = literal_column("0", BigInteger)
+    sums = (
+        func.sum(case((t.outcome != "retried", 1), else_=0)),
+        func.sum(case((t.outcome.not_in(NO_FAILURE), 1), else_=0)),
+        func.sum(t.prompt_tokens),
+        func.sum(t.completion_tokens),
+        func.sum(t.cached_tokens),
+        func.sum(t.reasoning_tokens),
+        func.coalesce(func.sum(t.images), zero),
+        func.coalesce(func.sum(t.searches), zero),
+        func.coalesce(func.sum(t.cost // HALF), zero),
+        func.coalesce(func.sum(t.cost % HALF), zero),
+    )
+    return select(bucket, *places, *sums).group_by(bucket, *places)
+
+
+def _counts(row: UsageRecord) -> tuple[int, ...]:
+    """What a row adds, in the order of `COUNTS`."""
+    cost = to_units(row.cost) if row.cost is not None else 0
+    return (
+        row.outcome != "retried",
+        row.outcome not in NO_FAILURE,
+        row.prompt_tokens,
+        row.completion_tokens,
+        row.cached_tokens,
+        row.reasoning_tokens,
+        row.images,
+        row.searches,
+        cost // HALF,
+        cost % HALF,
+    )
+
+
+def _upsert(table: Table, dialect: Dialect) -> str:
+    """The text that adds counts to a row, or makes it; for values in the table's order."""
+    statement = importlib.import_module(f"sqlalchemy.dialects.{dialect.name}").insert(table)
+    statement = statement.inline().on_conflict_do_update(
+        index_elements=["bucket", *DIMENSIONS],
+        set_={count: table.c[count] + statement.excluded[count] for count in COUNTS},
+    )
+    return str(statement.compile(dialect=dialect, column_keys=["bucket", *DIMENSIONS, *COUNTS]))
