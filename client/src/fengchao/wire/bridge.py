@@ -185,8 +185,8 @@ def failed(
     """
     The JSON of a failure: the two fields that say it, and under HTTP 200 the whole shape of an answer around them.
 
-    The published SDK reads a failed answer like a good one; a field that is missing or null there is a traceback for its
-    user. So none is.
+    The published SDK reads a failed answer like a good one, its first choice included; what is missing or null there is a
+    traceback for its user. So nothing is.
     """
     if failure.http_status != 200:
         return {"status": failure.body_status, "msg": failure.msg}
@@ -194,7 +194,13 @@ def failed(
         "request_id": request_id or "",
         "created": local_time(created or time.time()),
         "model": model or "",
-        "choices": [],
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": ""},
+                "finish_reason": "error",
+            }
+        ],
         "usage": usage(None, None),
         "msg": failure.msg,
         "knowledge": [],
