@@ -94,6 +94,7 @@ async def gather(pipeline: Pipeline, exchange: Exchange, wait_s: float) -> None:
     if any(text is not partial.text for text, partial in zip(texts, told, strict=True)):
         exchange.notes.append("partial answers were shortened to fit the main model's window")
     exchange.request = replace(request, messages=_with_answers(request.messages, told, texts))
+    exchange.native = None  # its conversation lacks the answers; the files' text is in this one
 
 
 async def _partial(

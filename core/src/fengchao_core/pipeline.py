@@ -657,10 +657,6 @@ class Pipeline:
             request = exchange.request
             if deployment.card is not request.card:
                 request = replace(request, model=deployment.card.upstream_id, card=deployment.card)
-            if request.params.response_format is not None:
-                from fengchao_core.structured import fitted  # loaded only where it is wanted
-
-                request = fitted(request)
             if exchange.native is None:
                 return await open_stream(deployment, request)
             try:
@@ -678,6 +674,10 @@ class Pipeline:
                 raise
 
         async def open_stream(deployment: Deployment, request: ChatRequest) -> _First:
+            if request.params.response_format is not None:
+                from fengchao_core.structured import fitted  # loaded only where it is wanted
+
+                request = fitted(request)
             self._asking(exchange.meter, deployment, exchange.request_id, request.messages)
             exchange.asked = deployment.provider
             source = deployment.provider.stream(request)
