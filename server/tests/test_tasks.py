@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -353,57 +352,6 @@ async def test_sdk_attaches(bench, sdk, hold):
     assert [] == beyond
     (unknown,) = [event async for event in sdk.attach("none")]
     assert 445 == unknown.status
-
-
-@asynccontextmanager
-async def breaking(url: str, after: int) -> AsyncIterator[str]:
-    """A way to the server that tears a connection down after so many bytes of an event stream, again and again."""
-    host, _, port = url.removeprefix("http://").rpartition(":")
-
-    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        near, far = await asyncio.open_connection(host, int(port))
-
-        async def back() -> None:
-            left: int | None = None
-            while data := await near.read(100):
-                if left is None and b"text/event-stream" in data:
-                    left = after
-                if left is not None and (left := left - len(data)) < 0:
-                    break
-                writer.write(data)
-                await writer.drain()
-
-        async def forth() -> None:
-            while data := await reader.read(1000):
-                far.write(data)
-
-        tasks = [asyncio.ensure_future(back()), asyncio.ensure_future(forth())]
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            task.cancel()
-        for end in (writer, far):
-            end.transport.abort()
-
-    server = await asyncio.start_server(pass_on, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-
-
-async def test_sdk_connects_again(bench):
-    """A resumable stream whose connection breaks again and again is given to the caller whole, each event once."""
-    bench.provider.will(*([Delta(str(n))] for n in range(20)), [Delta(finish_reason="stop")])
-    key = bench.key
-    async with (
-        breaking(bench.url, 3000) as url,
-        FengChaoAsync(key.api_key, key.secret_key, url) as client,
-    ):
-        stream = await client.chat("online-1", query="数", mode="stream", resumable=True)
-        events = [event async for event in stream]
-        plain = [e async for e in await client.chat("online-1", query="数", mode="stream")]
-    assert [200] * 21 == [event.status for event in events]
-    assert list(range(21)) == [event.data.choices[0].index for event in events]
-    assert 200 != plain[-1].status
-    assert 2 == len(bench.provider.requests)
 
 
 async def test_sync_sdk(bench):

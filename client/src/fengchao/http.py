@@ -46,10 +46,6 @@ _LISTS: dict[Listing, tuple[str, type[ModelList | PromptList | KGList]]] = {
 _ONLINE, _LOCAL = "/aigc/chat/", "/aigc/local_chat/"
 _UPLOAD, _FILES, _DRAW = "/aigc/uploadfiles/", "/aigc/files/", "/aigc/t2i/"
 _TASKS, _STREAM = "/aigc/tasks/", "/aigc/stream/"
-_MOST_BREAKS = 5
-"""How often in a row a resumable stream may break without one more event."""
-
-_BREAK_S = 0.2
 _PATH_MAY_BE_WRONG = frozenset({440, 441, 442})
 
 T = TypeVar("T")
@@ -116,34 +112,9 @@ class HttpBackend:
                 return await self._transport.stream(shared.session, path, body, arguments.timeout)
 
             events = await self._routed(shared, arguments, open_stream)
-            source = _read(events, finished=False)
-            if arguments.resumable:
-                source = self._resumed(source, arguments.timeout)
-            async with aclosing(source) as answers:
+            async with aclosing(_read(events, finished=False)) as answers:
                 async for answer in answers:
                     yield answer
-
-    async def _resumed(
-        self, source: AsyncGenerator[FinalResponse, None], timeout_s: float | None
-    ) -> AsyncGenerator[FinalResponse, None]:
-        """The events of a resumable stream, each once, however often the connection breaks on the way."""
-        task_id, position, breaks = None, 0, 0
-        while True:
-            try:
-                async with aclosing(source) as answers:
-                    async for answer in answers:
-                        if isinstance(answer.data, ChatCompletionResponse):
-                            task_id = answer.data.task_id
-                        position, breaks = position + 1, 0
-                        yield answer
-            except FengChaoAPIError as error:
-                breaks += 1
-                if task_id is None or not error.retryable or breaks > _MOST_BREAKS:
-                    raise
-            else:
-                return
-            await asyncio.sleep(_BREAK_S * breaks)
-            source = self.attach(task_id, position, timeout_s)
 
     async def attach(
         self, task_id: str, start: int, timeout_s: float | None
@@ -282,7 +253,7 @@ async def _read(events: EventStream, *, finished: bool) -> AsyncGenerator[FinalR
             finished = any(choice.finish_reason for choice in answer.choices)
             yield _answered(answer, "stream")
         if not finished:
-            raise error_of(Code.ACCESS_FAILED, "流式结果在结束之前中断", retryable=True)
+            raise error_of(Code.ACCESS_FAILED, "流式结果在结束之前中断")
     finally:
         events.close()
 

@@ -227,8 +227,7 @@ class FengChao:
             search_param: look the question up on the web first: `{"top_k": 5, "score": 0.1}`, pages at most and the
                 least relevance of one. They stand in the answer's `search`.
             json_schema: a JSON schema that the answer must fit; asks for JSON by itself.
-            resumable: of a stream: the answer goes on when the connection is lost; the client connects again by itself, and
-                `attach()` reads it at any later time.
+            resumable: of a stream: the answer goes on when the connection is lost, and `attach()` reads it again.
 
         Returns:
             the answer; with `mode="stream"` an iterator of its events, which sends nothing before it is iterated.

@@ -250,7 +250,7 @@ class TaskCard(BaseModel):
     An asynchronous task as `tasks()` lists it.
 
     Attributes:
-        kind: `chat`, `stream` or `drawing`.
+        kind: `chat`, `stream` or `t2i`.
         state: `queued`, `running`, `done`, `failed` or `cancelled`.
         attempts: how often it was begun.
         created: local time, `YYYY-MM-DD HH:MM:SS`; likewise the next two.
