@@ -125,7 +125,7 @@ async def test_an_id_that_no_database_takes(any_store):
 
 
 async def test_oldest_first_and_only_what_is_wanted(any_store):
-    """Tasks are taken in their order, of the queue and the kinds asked for, when it is time, and as many as asked for."""
+    """Tasks of a key are taken in their order, of the queue and the kinds asked for, when it is time, and as many as asked for."""
     for made in (
         job("later", available_at=NOW + SECOND),
         job("other-queue", queue="embedded"),
@@ -140,6 +140,17 @@ async def test_oldest_first_and_only_what_is_wanted(any_store):
     assert ["b"] == [record.id for record in await claim(any_store)]
     assert () == await claim(any_store)
     assert ["later"] == [record.id for record in await claim(any_store, now=NOW + SECOND)]
+
+
+async def test_keys_take_turns(any_store):
+    """A key that submitted many tasks before another's one does not make it wait for all of them."""
+    for number in range(4):
+        await any_store.jobs.add(job(f"many-{number}", key="k1"), ROOM)
+    await any_store.jobs.add(job("one", key="k2"), ROOM)
+    assert ["many-0", "one"] == [record.id for record in await claim(any_store, limit=2)]
+    await any_store.jobs.add(job("two", key="k2"), ROOM)
+    await any_store.jobs.add(job("three", key="k3"), ROOM)
+    assert ["three", "many-1", "two"] == [record.id for record in await claim(any_store, limit=3)]
 
 
 async def test_no_task_goes_to_two(any_store):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from operator import itemgetter
 from typing import Literal, Protocol
 
 from fengchao_core.errors import LimitExceeded
@@ -187,7 +189,10 @@ class JobStore(Protocol):
         limit: int,
     ) -> tuple[JobRecord, ...]:
         """
-        Take tasks to run, the oldest first: queued ones, and running ones whose lease is over. No task goes to two.
+        Take tasks to run: queued ones, and running ones whose lease is over. No task goes to two.
+
+        Keys take turns: next is the oldest task of the key that has the fewest running, those just taken included. So nobody
+        waits for everything that somebody else submitted before.
 
         Args:
             kinds: what the worker can run.
@@ -274,21 +279,25 @@ class MemoryJobs:
         lease_until: datetime,
         limit: int,
     ) -> tuple[JobRecord, ...]:
-        """Take tasks to run, the oldest first."""
-        taken: list[JobRecord] = []
-        for record in list(self._records.values()):
-            if len(taken) == limit:
-                break
-            if record.queue == queue and record.kind in kinds and _is_free(record, now):
-                claimed = replace(
-                    record,
-                    state="running",
-                    worker=worker,
-                    lease_until=lease_until,
-                    attempts=record.attempts + 1,
-                )
-                self._records[record.id] = claimed
-                taken.append(claimed)
+        """Take tasks to run; keys take turns."""
+        own = [record for record in self._records.values() if record.queue == queue]
+        turns = Counter(r.key for r in own if r.state == "running" and not _is_free(r, now))
+        waiting: list[tuple[int, int, JobRecord]] = []
+        for number, record in enumerate(own):
+            if record.kind in kinds and _is_free(record, now):
+                turns[record.key] += 1
+                waiting.append((turns[record.key], number, record))
+        taken = [
+            replace(
+                record,
+                state="running",
+                worker=worker,
+                lease_until=lease_until,
+                attempts=record.attempts + 1,
+            )
+            for _, _, record in sorted(waiting, key=itemgetter(0, 1))[:limit]
+        ]
+        self._records.update((record.id, record) for record in taken)
         return tuple(taken)
 
     async def renew(

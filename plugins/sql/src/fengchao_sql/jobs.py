@@ -5,11 +5,11 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Select,
     Update,
     and_,
     case,
@@ -34,6 +34,9 @@ _FIELDS = tuple(column.name for column in jobs.c if column.name != "seq")
 _SUMMARY = tuple(column for column in jobs.c if column.name not in {"payload", "result", "failure"})
 _WITHOUT_PAYLOAD = tuple(column for column in jobs.c if column.name != "payload")
 _BLOCK = 500
+_SPARE = 20
+"""Tasks that are looked at beyond those wanted, because other workers may take some first."""
+
 _SUBMITTING_LOCK = 0x6A6F6273  # any number that all gateways share: "jobs"
 
 _IS_RUNNING = jobs.c.state == "running"
@@ -99,19 +102,24 @@ class SqlJobs:
         lease_until: datetime,
         limit: int,
     ) -> tuple[JobRecord, ...]:
-        """Take tasks to run, the oldest first. No task goes to two. Raises `StoreUnavailable`."""
+        """Take tasks to run; keys take turns. No task goes to two. Raises `StoreUnavailable`."""
         free = and_(jobs.c.queue == queue, jobs.c.kind.in_(kinds), _is_free(to_micros(now)))
-        wanted = select(jobs.c.id).where(free).order_by(jobs.c.seq)
-        # Idle workers look often: looking must not take SQLite's only lock.
-        if not await self._database.read(wanted.limit(1)):
+        # Looked for outside a transaction: idle workers look often, and must not take SQLite's only lock for it.
+        found = await self._database.read(_in_turn(queue, free).limit(limit + _SPARE))
+        if not found:
             return ()
+        order = {row.id: place for place, row in enumerate(found)}
+        still_free = (
+            select(jobs.c.id)
+            .where(jobs.c.id.in_(order), free)
+            .order_by(case(order, value=jobs.c.id))
+            .limit(limit)
+        )
         taken: list[JobRecord] = []
 
         async def change(to: AsyncConnection) -> None:
-            # PostgreSQL: rows that another worker is taking are passed over, not waited for. SQLite has one writer.
-            ids = (
-                await to.execute(wanted.limit(limit).with_for_update(skip_locked=True))
-            ).scalars()
+            # PostgreSQL: what another worker is taking is passed over, not waited for. SQLite has one writer.
+            ids = (await to.execute(still_free.with_for_update(skip_locked=True))).scalars()
             claimed = await to.execute(
                 update(jobs)
                 .where(jobs.c.id.in_(ids.all()))
@@ -123,7 +131,7 @@ class SqlJobs:
                 )
                 .returning(*jobs.c)
             )
-            taken.extend(_record(row) for row in sorted(claimed.all(), key=attrgetter("seq")))
+            taken.extend(sorted(map(_record, claimed), key=lambda record: order[record.id]))
 
         await self._database.write(change)
         return tuple(taken)
@@ -182,7 +190,10 @@ class SqlJobs:
         at = to_micros(now)
         is_over = jobs.c.expires_at <= at
         is_worn_out = and_(
-            _IS_RUNNING, jobs.c.lease_until <= at, jobs.c.attempts >= jobs.c.most_attempts
+            is_unfinished,
+            _IS_RUNNING,
+            jobs.c.lease_until <= at,
+            jobs.c.attempts >= jobs.c.most_attempts,
         )
         if not await self._database.read(
             select(literal(1)).where(or_(is_over, is_worn_out)).limit(1)
@@ -263,6 +274,23 @@ def _is_free(at: int) -> ColumnElement[bool]:
             and_(jobs.c.state == "queued", jobs.c.available_at <= at),
             and_(_IS_RUNNING, jobs.c.lease_until <= at),
         ),
+    )
+
+
+def _in_turn(queue: str, free: ColumnElement[bool]) -> Select[tuple[str]]:
+    """The ids of free tasks, in the order in which they are to be taken."""
+    running = (
+        select(jobs.c.key, func.count().label("running"))
+        .where(jobs.c.queue == queue, is_unfinished, _IS_RUNNING)
+        .group_by(jobs.c.key)
+        .subquery()
+    )
+    turn = func.row_number().over(partition_by=jobs.c.key, order_by=jobs.c.seq)
+    waiting = select(jobs.c.id, jobs.c.key, jobs.c.seq, turn.label("turn")).where(free).subquery()
+    return (
+        select(waiting.c.id)
+        .outerjoin(running, running.c.key == waiting.c.key)
+        .order_by(waiting.c.turn + func.coalesce(running.c.running, 0), waiting.c.seq)
     )
 
 

@@ -42,7 +42,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_jobs_unfinished",
         "jobs",
-        ["queue", "seq"],
+        ["queue", "key", "seq"],
         sqlite_where=sa.text("state IN ('queued', 'running')"),
         postgresql_where=sa.text("state IN ('queued', 'running')"),
     )
