@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 from urllib.parse import unquote
 
 from aiohttp import BodyPartReader, MultipartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from fengchao.wire import OK_MSG, BodyError, bridge
 from fengchao_core import EMBEDDED
@@ -21,9 +22,23 @@ from fengchao_server.refusals import BodyTimeout
 IDLE_S: Final = 30.0
 """How long an upload may stand still."""
 
+WHOLE_S: Final = 1800.0
+"""And how long it may take in all."""
+
 _T = TypeVar("_T")
 _PLAIN: Final = frozenset({"", "binary", "8bit", "7bit"})
 _MOST_FIELDS: Final = 100
+
+# What aiohttp raises where boundaries, headers or codings are broken; it has no error of its own for all of it.
+_BROKEN: Final = (
+    web.RequestPayloadError,
+    HttpProcessingError,
+    ValueError,
+    LookupError,
+    AssertionError,
+    EOFError,
+    RuntimeError,
+)
 
 
 async def upload(call: Call) -> Answer:
@@ -33,15 +48,16 @@ async def upload(call: Call) -> Answer:
     files = call.gateway.files
     await files.check_welcome(caller)
     taken: list[FileRecord] = []
+    deadline = asyncio.get_running_loop().time() + WHOLE_S
     try:
-        async for part in _parts(call.request):
+        async for part in _parts(call.request, deadline):
             if len(taken) >= files.most_at_once:
                 raise FileRefused(
                     f"more than {files.most_at_once} files in one upload", reason="too_many"
                 )
             # Some clients percent-encode names, as the standard of forms allows.
             name = unquote(part.filename or "")
-            record = await files.add(name, _content(part), caller=caller)
+            record = await files.add(name, _content(part, deadline), caller=caller)
             taken.append(record)
         if not taken:
             raise BodyError("表单里没有文件，请以 files 为字段名上传", param="files")
@@ -70,42 +86,42 @@ async def delete(call: Call) -> Answer:
     return _json({"status": 200, "msg": OK_MSG})
 
 
-async def _parts(request: web.BaseRequest) -> AsyncIterator[BodyPartReader]:
+async def _parts(request: web.BaseRequest, deadline: float) -> AsyncIterator[BodyPartReader]:
     """The parts of a form that are files; fields that are none are passed over."""
     if request.content_type != "multipart/form-data":
         raise BodyError("请以 multipart/form-data 上传，字段名为 files", param="files")
     if request.headers.get("Expect", "").lower() == "100-continue" and request.transport:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    try:
-        reader = await request.multipart()
-        for _ in range(_MOST_FIELDS):
-            part = await _in_time(reader.next())
-            if part is None:
-                return
-            if isinstance(part, MultipartReader):
-                raise _malformed()
-            if part.filename is not None:
-                yield part
-    except (ValueError, web.RequestPayloadError, EOFError, RuntimeError) as error:
-        # What aiohttp says of a form whose boundaries, headers or codings are broken.
-        raise _malformed() from error
+    reader = await _step(request.multipart(), deadline)
+    for _ in range(_MOST_FIELDS):
+        part = await _step(reader.next(), deadline)
+        if part is None:
+            return
+        if isinstance(part, MultipartReader):
+            raise _malformed()
+        if part.filename is not None:
+            yield part
     raise BodyError("表单的字段过多", param="files")
 
 
-async def _content(part: BodyPartReader) -> AsyncIterator[bytes]:
+async def _content(part: BodyPartReader, deadline: float) -> AsyncIterator[bytes]:
     coding = part.headers.get("Content-Transfer-Encoding", "").lower()
     if coding not in _PLAIN or "Content-Encoding" in part.headers:
         raise _malformed()
-    while chunk := await _in_time(part.read_chunk(64 * 1024)):
+    while chunk := await _step(part.read_chunk(64 * 1024), deadline):
         yield chunk
 
 
-async def _in_time(step: Awaitable[_T]) -> _T:
+async def _step(step: Awaitable[_T], deadline: float) -> _T:
+    """A step of aiohttp's reading, in time, and what it says of a broken form put into words."""
     try:
-        async with asyncio.timeout(IDLE_S):
+        until = min(asyncio.get_running_loop().time() + IDLE_S, deadline)
+        async with asyncio.timeout_at(until):
             return await step
     except TimeoutError as error:
         raise BodyTimeout(IDLE_S) from error
+    except _BROKEN as error:
+        raise _malformed() from error
 
 
 def _malformed() -> BodyError:
