@@ -202,6 +202,17 @@ def test_every_openai_error_is_documented():
     assert expected == {tuple(c) for c in section if c[0].startswith("`")}
 
 
+def test_every_admin_error_is_documented():
+    """reference/codes.md holds the table of `/admin` as the server has it."""
+    from fengchao_server.admin.shape import TABLE
+
+    expected = {
+        (f"`{cls.__name__}`", str(w.status), f"`{w.code}`", w.msg) for cls, w in TABLE.items()
+    }
+    section = rows("codes.md", "## `/admin`：管理")
+    assert expected == {tuple(c) for c in section if c[0].startswith("`")}
+
+
 def test_every_error_is_documented():
     """reference/errors.md holds every class of the error tree, and the facts it carries."""
     from fengchao_core import errors
