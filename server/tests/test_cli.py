@@ -190,6 +190,7 @@ def test_models_tell_how_local_ones_fare(fengchao, tmp_path):
     (model,) = json.loads(fengchao("models", "--json", "--config", str(path)).stdout)
     assert ("failed", True) == (model["states"][0]["state"], model["is_local"])
     assert "失败 failed" in fengchao("models", "--config", str(path)).stdout
+    assert "Download the model first" in fengchao("check", "--config", str(path), code=1).stdout
 
 
 def test_plugins(fengchao):

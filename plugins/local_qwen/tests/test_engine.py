@@ -258,6 +258,22 @@ def test_more_than_there_is_room_for_is_refused_as_too_fast(shared):
     assert "busy" in refused[0].vendor_message
 
 
+def test_a_caller_that_hangs_up_frees_its_place(shared):
+    """Closing a stream early ends the generation in the engine, long before its answer would be whole."""
+
+    async def leave(provider):
+        (engine,) = provider._engines[MODEL]
+        async with aclosing(provider.stream(request_for(max_tokens=1900, stream=True))) as batches:
+            await anext(batches)
+        tokens = engine.stats.get("tokens", 0)
+        while engine.stats.get("running", 1) or engine.stats.get("cache_used"):
+            await asyncio.sleep(0.05)
+        return engine.stats["tokens"] - tokens
+
+    ask(shared, request_for())
+    assert shared(leave) < 1900
+
+
 def test_vectors(shared):
     """Texts become unit vectors in their order, the same for the same text in any company; tokens are counted."""
     texts = ("你好", "北京是中国的首都", "你好", "x" * 100)
@@ -389,6 +405,16 @@ async def test_a_folder_that_is_wrong_is_told(tmp_path):
         state = gateway.states()[MODEL][0]
         assert "failed" == state.state
         assert "Download the model first" in state.detail
+
+
+async def test_a_model_can_be_loaded_before_it_is_asked(tmp_path):
+    """With preload, loading begins when the gateway opens: a wrong folder is known without a request."""
+    sections = {"models": {MODEL: str(tmp_path)}, "preload": True}
+    async with asyncio.timeout(LONGEST_S), open_provider(SPEC, sections) as provider:
+        (engine,) = provider.engines()
+        while engine.state.state != "failed":
+            await asyncio.sleep(0.01)
+        assert "config.json" in engine.state.detail
 
 
 async def test_a_device_that_is_not_there_is_told(sections):

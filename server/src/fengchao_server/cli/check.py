@@ -76,6 +76,14 @@ async def _open(settings: Settings) -> list[str]:
             for card in gateway.models()
             if not card.is_local and card.price_on(today) is None
         ]
+        broken = [
+            f"model {model!r} cannot be loaded: {state.detail}"
+            for model, states in gateway.states().items()
+            for state in states
+            if state.state == "failed"
+        ]
+    if broken:
+        raise SetupError(*broken)
     plugins = load_plugins(settings.plugins, kinds=())
     if plugins.manager.hook.fengchao_store(settings=settings) is None:
         # Nobody's database: opening it makes nothing, and says what is wrong with the address.
