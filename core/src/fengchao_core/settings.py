@@ -279,6 +279,23 @@ class FileSettings(Section):
     sweep_s: float = Field(default=60.0, gt=0)
 
 
+class IdempotencySettings(Section):
+    """
+    `[idempotency]`: answers that are given again, to requests that come twice under one `Idempotency-Key`.
+
+    Attributes:
+        keep_s: how long an answer is kept, in a file of the data folder; 0 switches it off.
+        max_answer_bytes: a longer answer is not kept.
+        max_bytes: all kept answers together; beyond it the oldest go.
+        request_id: whether, on `/aigc`, the same `request_id` with the same body counts as the same key.
+    """
+
+    keep_s: float = Field(default=86_400.0, ge=0)
+    max_answer_bytes: int = Field(default=1024 * 1024, ge=1024)
+    max_bytes: int = Field(default=256 * 1024 * 1024, ge=1024)
+    request_id: bool = False
+
+
 class LogSettings(Section):
     """`[log]`: what the process logs. `auto` is coloured text on a terminal and JSON elsewhere."""
 
@@ -411,6 +428,7 @@ class Settings(Section):
     fetch: FetchSettings = FetchSettings()
     jobs: JobSettings = JobSettings()
     files: FileSettings = FileSettings()
+    idempotency: IdempotencySettings = IdempotencySettings()
     log: LogSettings = LogSettings()
     admin: AdminSettings = AdminSettings()
     plugins: PluginSettings = PluginSettings()

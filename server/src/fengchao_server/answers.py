@@ -84,6 +84,16 @@ class Answer(web.StreamResponse):
         self._extra = headers
         self.request_id = ""
 
+    @property
+    def content(self) -> bytes:
+        """The body."""
+        return self._content
+
+    @property
+    def media(self) -> bytes:
+        """The media type of the body."""
+        return self._type
+
     @classmethod
     def json(
         cls,

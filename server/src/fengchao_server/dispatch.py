@@ -33,6 +33,7 @@ from fengchao_server.auditing import Auditor, auditor
 from fengchao_server.bodies import parse_object, read_body
 from fengchao_server.lines import RequestLine, line_of, say
 from fengchao_server.refusals import Incident, MethodNotAllowed
+from fengchao_server.repeats import HEADER, RecordedStream, Repeats
 
 if TYPE_CHECKING:
     from fengchao_core.exchange import Exchange
@@ -71,6 +72,8 @@ class Call:
         usage: what it used, for the log, where no exchange says so.
         exchange: what the gateway runs for it, once it does.
         stream: the stream of events it is answered with, once it is.
+        received: the body as it came, where it is needed again.
+        is_recorded: whether a stream must remember what it sends.
     """
 
     # Most requests set few of these: defaults on the class cost them nothing.
@@ -85,6 +88,8 @@ class Call:
     usage: Usage | None = None
     exchange: Exchange | None = None
     stream: EventStream | None = None
+    is_recorded = False
+    received: bytes | None = None
 
     def __init__(self, request: web.BaseRequest, id_: str, server: Dispatcher) -> None:
         self.request = request
@@ -145,11 +150,14 @@ class Call:
 
     async def body(self) -> bytes:
         """The body, for a handler that reads it itself."""
-        return await read_body(self.request, self._server.max_body_bytes)
+        if self.received is None:
+            self.received = await read_body(self.request, self._server.max_body_bytes)
+        return self.received
 
     def events(self) -> EventStream:
         """Answer with server-sent events; comments fill long silences."""
-        stream = self.stream = EventStream(self.request, self.id)
+        kind = RecordedStream if self.is_recorded else EventStream
+        stream = self.stream = kind(self.request, self.id)
         self._server.keep_alives.add(stream)
         return stream
 
@@ -179,6 +187,7 @@ class Dispatcher:
         *,
         max_body_bytes: int,
         keep_alives: KeepAlives,
+        repeats: Repeats | None = None,
         say: Callable[[RequestLine], None] = say,
     ) -> None:
         self.gateway = gateway
@@ -187,6 +196,7 @@ class Dispatcher:
         self.routes = routes
         self.max_body_bytes = max_body_bytes
         self.keep_alives = keep_alives
+        self._repeats = repeats
         self._say = say
         self.under_way = 0
         self._idle: asyncio.Event | None = None
@@ -275,8 +285,20 @@ class Dispatcher:
         elif route.auth and route.auth != "optional":
             changing = route.auth == "operator" and request.method not in ("GET", "HEAD")
             call.operator = await self.desk.admit(request, changing=changing)
+        body = None
         if route.body == "json":
-            call.document = parse_object(await read_body(request, self.max_body_bytes))
+            body = await read_body(request, self.max_body_bytes)
+            call.document = parse_object(body)
+        repeats = self._repeats
+        if (
+            repeats is not None
+            and (HEADER in request.headers or repeats.takes_request_ids)
+            and route.body != "none"
+            and route.auth is True
+        ):
+            call.received = body
+            if (named := await repeats.name_of(call)) is not None:
+                return await repeats.serve(call, route.handler, named)
         return await route.handler(call)
 
     def _failed(self, call: Call, error: Exception) -> Answer:

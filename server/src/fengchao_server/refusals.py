@@ -95,6 +95,17 @@ class Conflict(Worded):
     """What was to be made is there already, or what was to be changed was changed by somebody else meanwhile."""
 
 
+class KeyReused(Invalid):
+    """Another request came under an idempotency key that has its answer already."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this Idempotency-Key came with another body before; take a new key for a new request",
+            msg="这个 Idempotency-Key 先前用于内容不同的请求；新的请求请换一个新的值",
+            param="Idempotency-Key",
+        )
+
+
 class UnknownKey(InvalidParameter):
     """No key has this name or public half."""
 

@@ -28,6 +28,7 @@ from fengchao_server.dispatch import Dispatcher
 from fengchao_server.keyring import Keyring, open_keyring
 from fengchao_server.lines import RequestLine, say
 from fengchao_server.listening import BACKLOG, url_of
+from fengchao_server.repeats import Repeats
 
 log = structlog.get_logger()
 
@@ -88,6 +89,10 @@ async def serving(
         keep_alives = keep_alives or KeepAlives()
         await stack.enter_async_context(_owned(keep_alives.run()))
         await stack.enter_async_context(_owned(keyring.watch()))
+        repeats = None
+        if settings.idempotency.keep_s:
+            repeats = Repeats(settings.home, settings.idempotency)
+            await stack.enter_async_context(_owned(repeats.run()))
         dispatcher = Dispatcher(
             gateway,
             keyring,
@@ -95,6 +100,7 @@ async def serving(
             build_routes(),
             max_body_bytes=settings.server.max_body_bytes,
             keep_alives=keep_alives,
+            repeats=repeats,
             say=say,
         )
         server = web.Server(

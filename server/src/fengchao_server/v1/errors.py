@@ -75,6 +75,7 @@ TABLE: Final[dict[type[BaseException], Wording]] = {
     r.MethodNotAllowed: Wording(405, INVALID, "method_not_allowed"),
     r.BodyTooLarge: Wording(413, INVALID, "request_too_large"),
     r.BodyTimeout: Wording(408, INVALID, "request_timeout", retry=False),
+    r.KeyReused: Wording(422, INVALID, "idempotency_key_reused", retry=False),
     r.MalformedBody: Wording(400, INVALID, "invalid_json"),
     r.Incident: Wording(500, SERVER, "internal_error"),
     e.FengChaoError: Wording(500, SERVER, "internal_error"),
