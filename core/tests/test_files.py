@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fengchao_core import Caller, MemoryStore
-from fengchao_core.errors import FileRefused, LimitExceeded
+from fengchao_core.errors import FileRefused, LimitExceeded, ProviderUnavailable
 from fengchao_core.files import ANYBODY, Files, clean_name
 from fengchao_core.files.blobs import FolderBlobs
 from fengchao_core.files.copies import Copies
@@ -169,6 +169,66 @@ async def test_bytes_that_nobody_knows_of_go_in_the_end(tmp_path):
     os.utime(stray, (long_ago, long_ago))
     assert 0 == await files.sweep()
     assert [record.id, f"{record.id}.text"] == left(tmp_path)
+
+
+class Vendor:
+    """A vendor that reads files, and may be away."""
+
+    chat_purpose = "read"
+
+    def __init__(self):
+        self.kept = {}
+        self.is_away = False
+
+    async def upload(self, filename, content, *, purpose):
+        await asyncio.sleep(0)
+        self.kept[f"v{len(self.kept)}"] = (filename, content, purpose)
+        return f"v{len(self.kept) - 1}"
+
+    async def delete(self, file_id):
+        if self.is_away:
+            raise ProviderUnavailable("away")
+        del self.kept[file_id]
+
+
+async def test_a_vendor_that_is_away_is_asked_again_and_given_up_at_last(tmp_path):
+    """The bytes here go at once; where the copy is stays known, until a day has passed."""
+    clock, store, vendor = FakeClock(), MemoryStore(), Vendor()
+    blobs = FolderBlobs(tmp_path / "files")
+    copies = Copies(store.files, blobs, {"vendor": vendor})
+    options = FileSettings(ttl_s=10)
+    reading = Reading(options, ())
+    files = Files(options, store.files, blobs, reading=reading, copies=copies, clock=clock)
+    first = await files.add("a.txt", b"a", caller=ALICE)
+    second = await files.add("b.txt", b"b", caller=ALICE)
+    await copies.ids([first, second], "vendor", vendor)
+    clock.advance(11)
+    vendor.is_away = True
+    assert 0 == await files.sweep()
+    assert [] == left(tmp_path)
+    assert 2 == len(await store.files.expired(clock.now(), 10))
+    vendor.is_away = False
+    assert 2 == await files.sweep()
+    assert {} == vendor.kept
+    third = await files.add("c.txt", b"c", caller=ALICE)
+    await copies.ids([third], "vendor", vendor)
+    vendor.is_away = True
+    await files.delete(third.id, ALICE)
+    assert () == await files.all(ALICE)
+    clock.advance(86_402)
+    assert 1 == await files.sweep()
+    assert () == await store.files.expired(clock.now(), 10)
+
+
+async def test_one_file_is_uploaded_to_a_vendor_once(tmp_path):
+    """However many questions about it begin at the same time."""
+    store, vendor = MemoryStore(), Vendor()
+    files = service(tmp_path, store=store)
+    copies = Copies(store.files, FolderBlobs(tmp_path / "files"), {"vendor": vendor})
+    record = await files.add("a.txt", b"a", caller=ALICE)
+    found = await asyncio.gather(*(copies.ids([record], "vendor", vendor) for _ in range(20)))
+    assert [{record.id: "v0"}] * 20 == [ids for ids, _ in found]
+    assert {"v0": ("a.txt", b"a", "read")} == vendor.kept
 
 
 async def test_documents_need_a_reader(tmp_path):

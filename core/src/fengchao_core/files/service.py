@@ -33,7 +33,8 @@ _ID = re.compile(r"file-[A-Za-z0-9_-]{32}")
 _MARGIN_S = (
     86_400.0  # how much longer than any file lives a blob that nobody knows of is left alone
 )
-_SWEPT_AT_ONCE = 200
+_SWEPT_AT_ONCE = 5000
+_PATIENCE = timedelta(days=1)  # for how long a vendor is asked to delete its copy
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,9 +239,13 @@ class Files:
         return record
 
     async def _purge(self, record: FileRecord) -> bool:
-        if not await self._copies.delete(record.id):
-            return False
+        """Delete all there is of a file; False where a vendor keeps its copy and is to be asked again."""
         await self._discard(record.id)
+        is_long_gone = self._clock.now() - record.expires_at > _PATIENCE
+        if not await self._copies.delete(record.id):
+            if not is_long_gone:
+                return False
+            log.warning("files.copy_given_up", file=record.id[:12])
         await self._store.delete(record.id)
         return True
 
