@@ -272,6 +272,20 @@ def test_every_page_is_listed():
     assert set() == {p for p in pages if f"]({p})" not in text}
 
 
+def test_every_test_that_is_named_exists():
+    """A test that a page names as proof is there."""
+    named = {
+        found
+        for page in PAGES
+        for found in re.findall(r"`([\w/]+\.py)::(\w+)`", page.read_text("utf-8"))
+    }
+    assert named
+    for path, name in sorted(named):
+        assert re.search(
+            rf"^(async )?def {name}\(", (ROOT / path).read_text("utf-8"), re.MULTILINE
+        ), (path, name)
+
+
 def test_fragments_are_named_by_kind():
     """A fragment of the changelog is `<topic>.<kind>.md` with one of the five kinds, and says something."""
     for path in (ROOT / "changelog.d").iterdir():
