@@ -27,6 +27,7 @@ FLOORS = [
     {
         "usage",
         "reports",
+        "repricing",
         "reservation",
         "provider",
         "retrieval",
@@ -47,6 +48,7 @@ FLOORS = [
         "counting",
         "telemetry",
         "meter",
+        "account",
         "exchange",
     },
     {

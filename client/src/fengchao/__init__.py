@@ -44,6 +44,7 @@ from fengchao.wire.models import (
     TaskCard,
     TaskList,
 )
+from fengchao.wire.usage import UsageReport
 
 __all__ = [
     "AccessError",
@@ -83,5 +84,6 @@ __all__ = [
     "TaskCard",
     "TaskList",
     "TerminalBar",
+    "UsageReport",
     "WrongChannelError",
 ]

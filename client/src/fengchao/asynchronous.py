@@ -267,6 +267,23 @@ class FengChaoAsync:
             return AsyncAnswerStream(self._calls.stream(arguments))
         return await self._calls.chat(arguments)
 
+    async def usage(
+        self,
+        by: Literal["model", "day"] = "model",
+        *,
+        since: str | None = None,
+        until: str | None = None,
+    ) -> FinalResponse:
+        """
+        What these keys used, and what is left of their limits: `data` is a `UsageReport`.
+
+        Args:
+            by: `model` or `day`.
+            since: the first day (UTC), as `2026-11-21`, or an instant with its zone; the first of the month where not given.
+            until: the day after the last, likewise; up to now where not given.
+        """
+        return await self._calls.usage(by, since, until)
+
     async def tasks(self, limit: int = 100) -> FinalResponse:
         """The asynchronous tasks of these keys, newest first: `data` is a `TaskList`."""
         return await self._calls.tasks(limit)

@@ -39,6 +39,10 @@ class Backend(Protocol):
         """The answer of an asynchronous task."""
         ...
 
+    async def usage(self, by: str, since: str | None, until: str | None) -> FinalResponse:
+        """What the keys used, and what is left of their limits."""
+        ...
+
     async def tasks(self, limit: int) -> FinalResponse:
         """The caller's asynchronous tasks."""
         ...

@@ -36,6 +36,10 @@ class Calls:
         """A whole answer, or what an asynchronous mode answers."""
         return await self._settled(self._backend.chat(arguments))
 
+    async def usage(self, by: str, since: str | None, until: str | None) -> FinalResponse:
+        """What the keys used, and what is left of their limits."""
+        return await self._settled(self._backend.usage(by, since, until))
+
     async def tasks(self, limit: int) -> FinalResponse:
         """The caller's asynchronous tasks."""
         return await self._settled(self._backend.tasks(limit))

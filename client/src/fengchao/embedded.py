@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from fengchao.arguments import ChatArguments, DrawArguments
@@ -58,6 +59,7 @@ from fengchao.wire.tasks import (
     task_id_of,
     task_list,
 )
+from fengchao.wire.usage import BY, UsageReport, usage_report
 from fengchao_core.caller import EMBEDDED
 from fengchao_core.errors import FengChaoError
 from fengchao_core.gateway import Gateway
@@ -205,6 +207,18 @@ class EmbeddedBackend:
             whole = await self._jobs.result(task_id)
         return FinalResponse(data=ChatCompletionResponse.model_validate(whole))
 
+    async def usage(self, by: str, since: str | None, until: str | None) -> FinalResponse:
+        """What this process used."""
+        with _as_answers():
+            if by not in BY:
+                raise BodyError(f"by 应为 {' 或 '.join(BY)}", param="by")
+            account = await self._gateway.account(
+                by=("day",) if by == "day" else ("model",),
+                since=_instant(since, "since"),
+                until=_instant(until, "until"),
+            )
+        return FinalResponse(data=UsageReport.model_validate(usage_report(account)))
+
     async def tasks(self, limit: int) -> FinalResponse:
         """The asynchronous tasks."""
         with _as_answers():
@@ -287,3 +301,13 @@ def _as_answers(
 async def _within(limit_s: float | None, step: Callable[[], Awaitable[T]]) -> T:
     async with asyncio.timeout(limit_s):
         return await step()
+
+
+def _instant(text: str | None, param: str) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise BodyError(f"{param} 应为日期，例如 2026-11-21，或带时区的时间", param=param) from None
+    return found if found.utcoffset() is not None else found.replace(tzinfo=UTC)

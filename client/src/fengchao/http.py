@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import orjson
 from pydantic import BaseModel, ValidationError
@@ -37,6 +37,7 @@ from fengchao.wire.models import (
     TaskResponse,
     UploadResponse,
 )
+from fengchao.wire.usage import UsageResponse
 
 _LISTS: dict[Listing, tuple[str, type[ModelList | PromptList | KGList]]] = {
     "models": ("/aigc/models/", ModelList),
@@ -45,6 +46,7 @@ _LISTS: dict[Listing, tuple[str, type[ModelList | PromptList | KGList]]] = {
 }
 _ONLINE, _LOCAL = "/aigc/chat/", "/aigc/local_chat/"
 _UPLOAD, _FILES, _DRAW = "/aigc/uploadfiles/", "/aigc/files/", "/aigc/t2i/"
+_USAGE = "/aigc/usage/"
 _TASKS, _STREAM = "/aigc/tasks/", "/aigc/stream/"
 _PATH_MAY_BE_WRONG = frozenset({440, 441, 442})
 
@@ -143,6 +145,14 @@ class HttpBackend:
                 lambda: self._transport.post(shared.session, _ONLINE, body, timeout_s), retry
             )
         return _answered(_parsed(ChatCompletionResponse, raw), "async_result")
+
+    async def usage(self, by: str, since: str | None, until: str | None) -> FinalResponse:
+        """What the keys used, and what is left of their limits."""
+        asked = {"by": by, "since": since, "until": until}
+        path = f"{_USAGE}?{urlencode({k: v for k, v in asked.items() if v is not None})}"
+        async with self._sessions.lease() as shared:
+            raw = await with_retries(lambda: self._transport.ask(shared.session, "GET", path), None)
+        return FinalResponse(data=_parsed(UsageResponse, raw).data)
 
     async def tasks(self, limit: int) -> FinalResponse:
         """The caller's asynchronous tasks."""

@@ -270,6 +270,23 @@ class FengChao:
             return AnswerStream(self._portal, lambda calls: calls.stream(arguments))
         return self._portal.run(lambda calls: calls.chat(arguments))
 
+    def usage(
+        self,
+        by: Literal["model", "day"] = "model",
+        *,
+        since: str | None = None,
+        until: str | None = None,
+    ) -> FinalResponse:
+        """
+        What these keys used, and what is left of their limits: `data` is a `UsageReport`.
+
+        Args:
+            by: `model` or `day`.
+            since: the first day (UTC), as `2026-11-21`, or an instant with its zone; the first of the month where not given.
+            until: the day after the last, likewise; up to now where not given.
+        """
+        return self._portal.run(lambda calls: calls.usage(by, since, until))
+
     def tasks(self, limit: int = 100) -> FinalResponse:
         """The asynchronous tasks of these keys, newest first: `data` is a `TaskList`."""
         return self._portal.run(lambda calls: calls.tasks(limit))

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING
 
+from fengchao_core.account import Account
 from fengchao_core.caller import EMBEDDED, Caller
 from fengchao_core.clock import Clock, SystemClock
 from fengchao_core.errors import InvalidParameter
@@ -25,6 +27,7 @@ from fengchao_core.pipeline import Pipeline
 from fengchao_core.prompt_keeping import PromptKeeper
 from fengchao_core.prompts import PromptTemplate
 from fengchao_core.provider import Embeds, ModelState, ProviderSpec, TellsState
+from fengchao_core.reports import Dimension, UsageQuery
 from fengchao_core.retrieval import KnowledgeBase
 from fengchao_core.retry import Retry
 from fengchao_core.routing import Deployment
@@ -183,6 +186,36 @@ class Gateway:
         """What is left of a caller's rates for a model; None where it has none, or nobody limited asked yet."""
         entry = self._catalog.get(model) if caller.is_limited else None
         return self._parts.warden.rates(caller, entry.card.id) if entry is not None else None
+
+    async def account(
+        self,
+        caller: Caller = EMBEDDED,
+        *,
+        by: tuple[Dimension, ...] = ("model",),
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Account:
+        """
+        What a caller used, and what is left of its limits. Of requests that ended a moment ago the sums may know nothing yet.
+
+        Args:
+            since: the first instant, aware; None: from the beginning of the month, UTC.
+            until: the first instant after; None: up to now.
+
+        Raises:
+            StoreUnavailable: the database does not answer.
+        """
+        if since is None:
+            now = self._parts.clock.now()
+            since = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        query = UsageQuery(by=by, since=since, until=until, key=caller.key)
+        budgets = await self._parts.warden.budgets(caller)
+        return Account(
+            query=query,
+            sums=await self.store.usage.sums(query),
+            budgets=budgets,
+            rates=self._parts.warden.rates(caller, "") if caller.is_limited else None,
+        )
 
     async def flush(self) -> None:
         """Wait until the usage of every ended request is in the store."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Literal, cast, get_args
 
@@ -167,6 +168,30 @@ class RatesLeft:
     tokens_limit: int | None = None
     tokens_remaining: int = 0
     tokens_reset_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetLeft:
+    """
+    A budget in its present period.
+
+    Attributes:
+        scope: whether it is the key's own, or that of its group.
+        spent: booked so far.
+        held: what requests under way may still cost.
+        resets_at: when the next period begins, aware.
+    """
+
+    scope: Literal["key", "group"]
+    budget: Budget
+    spent: Decimal
+    held: Decimal
+    resets_at: datetime
+
+    @property
+    def remaining(self) -> Decimal:
+        """What is left beside both."""
+        return max(self.budget.amount - self.spent - self.held, Decimal(0))
 
 
 def _rates(of: KeyLimits | ModelLimits) -> dict[str, object]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fengchao import wire
-from fengchao_server import admin, aigc, pages, static, tasks, uploads
+from fengchao_server import accounts, admin, aigc, pages, static, tasks, uploads
 from fengchao_server.admin.shape import AdminShape
 from fengchao_server.routes import Route, RouteTable
 from fengchao_server.v1 import embeddings, handlers, images, schema
@@ -55,6 +55,10 @@ def _aigc() -> list[Route]:
         Route(
             method="POST", path="/aigc/t2i/", handler=aigc.draw, shape=product, body="own",
             summary="文生图", takes=wire.DrawBody, gives=wire.ChatCompletionResponse,
+        ),
+        Route(
+            method="GET", path="/aigc/usage/", handler=accounts.own_usage, shape=product,
+            summary="查看自己的用量与余额", query=("by?", "since?", "until?"), gives=wire.UsageResponse,
         ),
         Route(
             method="GET", path="/aigc/tasks/", handler=tasks.task_list, shape=product,

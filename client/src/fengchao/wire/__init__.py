@@ -42,6 +42,7 @@ from fengchao.wire.request import (
     parse_chat_body,
     parse_draw_body,
 )
+from fengchao.wire.usage import UsageReport, UsageResponse
 
 __all__ = [
     "MSG",
@@ -76,6 +77,8 @@ __all__ = [
     "TokenResponse",
     "UploadForm",
     "UploadResponse",
+    "UsageReport",
+    "UsageResponse",
     "check_chat_body",
     "check_draw_body",
     "failure",

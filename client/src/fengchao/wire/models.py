@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
+from fengchao.wire.usage import UsageReport
+
 OK_MSG = "执行成功"
 
 
@@ -310,6 +312,7 @@ class FinalResponse(BaseModel):
         | FileList
         | ChatCompletionResponse
         | TaskList
+        | UsageReport
         | TaskCard
         | None
     ) = None

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Final
 
 from fengchao_core.caller import Caller
@@ -19,10 +20,18 @@ from fengchao_core.clock import Clock
 from fengchao_core.limiter.cells import HELD, SPENT, Cells
 from fengchao_core.limiter.periods import Calendar
 from fengchao_core.limiter.refusals import Shortage, refusal
-from fengchao_core.limiter.rules import CONCURRENT, MINUTE, REQUESTS, TOKENS, Rule, rules_of
+from fengchao_core.limiter.rules import (
+    CONCURRENT,
+    MINUTE,
+    REQUESTS,
+    TOKENS,
+    Rule,
+    budgets_of,
+    rules_of,
+)
 from fengchao_core.limiter.spending import Spending
-from fengchao_core.limiter.tariff import Tariff, whole
-from fengchao_core.limits import KeyLimits, RatesLeft
+from fengchao_core.limiter.tariff import NANO, Tariff, whole
+from fengchao_core.limits import Budget, BudgetLeft, KeyLimits, RatesLeft
 from fengchao_core.reservation import Reservation
 from fengchao_core.types import Currency
 from fengchao_core.usage import UsageRecord
@@ -207,6 +216,31 @@ class Limiter:
             tokens_limit=tokens_limit,
             tokens_remaining=tokens_left,
             tokens_reset_s=tokens_reset_s,
+        )
+
+    def budgets(self, caller: Caller) -> tuple[BudgetLeft, ...]:
+        """What is left of every budget of a caller and of its group in the present period."""
+        rules: list[Rule] = []
+        if caller.limits is not None:
+            rules += budgets_of(self._cells, f"key:{caller.key}", caller.limits)
+        group = self._groups.get(caller.group) if caller.group else None
+        if group is not None:
+            rules += budgets_of(self._cells, f"group:{caller.group}", group)
+        return tuple(self._budget_left(rule, rule.budget) for rule in rules if rule.budget)
+
+    def _budget_left(self, rule: Rule, budget: Budget) -> BudgetLeft:
+        now = self._clock.now()
+        _, end, mark = self._calendar.period(budget.period, now)
+        table, place = self._cells.table, rule.place
+        spent = Decimal(table[place + SPENT]) / NANO
+        if table[place] < mark:
+            spent = self._spending.since(rule.scope, budget, mark, now.date())
+        return BudgetLeft(
+            "key" if rule.scope.startswith("key:") else "group",
+            budget,
+            spent,
+            Decimal(table[place + HELD]) / NANO,
+            end.astimezone(self._calendar.zone),
         )
 
     def close(self) -> None:

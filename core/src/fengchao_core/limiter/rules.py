@@ -53,10 +53,15 @@ def rules_of(cells: Cells, scope: str, limits: KeyLimits, model: str) -> Iterato
     for one in limits.models:
         if one.model == model:
             yield from _rates(cells, scope, one, one.model)
+    for rule in budgets_of(cells, scope, limits):
+        if rule.model is None or rule.model == model:
+            yield rule
+
+
+def budgets_of(cells: Cells, scope: str, limits: KeyLimits) -> Iterator[Rule]:
+    """The budgets of a key or a group, for all models and for single ones."""
     seen: set[str] = set()
     for budget in limits.budgets:
-        if budget.model is not None and budget.model != model:
-            continue
         name = f"{scope}|{budget.period}|{budget.currency}|{budget.model or ''}"
         if name in seen:  # two amounts for one thing: both hold, and one counter counts
             name = f"{name}|{budget.amount}"

@@ -19,7 +19,7 @@ from fengchao_core.limiter.limiter import Hold, Limiter
 from fengchao_core.limiter.periods import Calendar
 from fengchao_core.limiter.spending import ReadsSpending, Spending
 from fengchao_core.limiter.tariff import Tariff
-from fengchao_core.limits import RatesLeft
+from fengchao_core.limits import BudgetLeft, RatesLeft
 from fengchao_core.money import Rate, RateBook, zone_of
 from fengchao_core.reservation import Reservation
 from fengchao_core.settings import Settings
@@ -79,6 +79,12 @@ class Warden:
     def rates(self, caller: Caller, model: str) -> RatesLeft | None:
         """What is left of a caller's rates for a model; None where it has none, or nobody limited asked yet."""
         return self._limiter.left(caller, model) if self._limiter is not None else None
+
+    async def budgets(self, caller: Caller) -> tuple[BudgetLeft, ...]:
+        """What is left of every budget of a caller and of its group."""
+        if not caller.is_limited:
+            return ()
+        return (await self.open()).budgets(caller)
 
     async def open(self) -> Limiter:
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Literal, Protocol
 
@@ -50,6 +51,15 @@ class UsageStore(Protocol):
         self, *, by: UsageGrouping, since: datetime | None = None, until: datetime | None = None
     ) -> tuple[UsageTotals, ...]:
         """Sums of the rows that started in [since, until), one per group and currency, ordered by group."""
+        ...
+
+    async def reprice(self, rows: Sequence[UsageRecord]) -> None:
+        """
+        Put the cost, the currency and the price of these rows in the place of what is kept under their ids, all or none.
+
+        Raises:
+            StoreUnavailable: the database does not answer; nothing was changed.
+        """
         ...
 
     async def sums(self, query: UsageQuery) -> tuple[UsageSum, ...]:
@@ -100,6 +110,19 @@ class MemoryUsage:
     ) -> tuple[UsageTotals, ...]:
         """Sums by group."""
         return total_up((row for row in self._rows.values() if _within(row, since, until)), by=by)
+
+    async def reprice(self, rows: Sequence[UsageRecord]) -> None:
+        """Put in what rows cost now."""
+        for row in rows:
+            kept = self._rows.get(row.id)
+            if kept is not None:
+                self._rows[row.id] = replace(
+                    kept,
+                    cost=row.cost,
+                    currency=row.currency,
+                    price_since=row.price_since,
+                    price_version=row.price_version,
+                )
 
     async def sums(self, query: UsageQuery) -> tuple[UsageSum, ...]:
         """Sums of the rows that a query asks for."""

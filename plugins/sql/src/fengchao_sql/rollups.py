@@ -8,29 +8,22 @@ a while, the sums of their days stay.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
     Column,
     Dialect,
-    Select,
     Table,
     Text,
     and_,
-    case,
     delete,
-    func,
-    insert,
-    literal_column,
-    select,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fengchao_core.usage import NO_FAILURE, UsageRecord
-from fengchao_sql.tables import DAY_US, metadata, to_micros, to_units, usage_rows
+from fengchao_sql.tables import DAY_US, metadata, to_micros, to_units
 
 HOUR_US: Final = 3_600_000_000
 
@@ -80,10 +73,24 @@ class RollUps:
 
     async def add(self, to: AsyncConnection, rows: Iterable[UsageRecord]) -> None:
         """Count rows that were just added, each once."""
-        fresh = list(rows)
+        await self._count(to, [(row, 1) for row in rows])
+
+    async def exchange(
+        self, to: AsyncConnection, old: Iterable[UsageRecord], new: Iterable[UsageRecord]
+    ) -> None:
+        """
+        Count rows as they are now instead of as they were.
+
+        The sums of a day are right afterwards whether or not all of its rows are still kept.
+        """
+        await self._count(to, [*((row, -1) for row in old), *((row, 1) for row in new)])
+        for table, _ in LENGTHS:
+            await to.execute(delete(table).where(and_(*(table.c[name] == 0 for name in COUNTS))))
+
+    async def _count(self, to: AsyncConnection, rows: Sequence[tuple[UsageRecord, int]]) -> None:
         for table, length in LENGTHS:
             sums: dict[tuple[Any, ...], list[int]] = {}
-            for row in fresh:
+            for row, sign in rows:
                 place = (
                     to_micros(row.started_at) // length,
                     row.key,
@@ -96,64 +103,11 @@ class RollUps:
                 )
                 entry = sums.setdefault(place, [0] * len(COUNTS))
                 for n, count in enumerate(_counts(row)):
-                    entry[n] += count
+                    entry[n] += sign * count
             # In one order, so that two transactions never wait for each other in a circle.
             values = [(*place, *counts) for place, counts in sorted(sums.items())]
             if values:
                 await to.exec_driver_sql(self._texts[table.name], values)
-
-
-async def rebuild(to: AsyncConnection, since: datetime, until: datetime) -> None:
-    """
-    Count again the days that a span touches, from their rows: after rows were changed.
-
-    Only for days whose rows are all still kept.
-    """
-    first = to_micros(since) // DAY_US
-    last = -(-to_micros(until) // DAY_US)
-    for table, length in LENGTHS:
-        low, high = first * DAY_US // length, last * DAY_US // length
-        bucket = table.c.bucket
-        await to.execute(delete(table).where(and_(bucket >= low, bucket < high)))
-        await to.execute(
-            insert(table).from_select(
-                ["bucket", *DIMENSIONS, *COUNTS],
-                _from_rows(length).where(
-                    usage_rows.c.started_at >= low * length,
-                    usage_rows.c.started_at < high * length,
-                ),
-            )
-        )
-
-
-def _from_rows(length: int) -> Select[Any]:
-    """The sums of rows, as the table of this length has them."""
-    t = usage_rows.c
-    bucket = t.started_at // literal_column(str(length), BigInteger)
-    empty = literal_column("''", Text)
-    places = (
-        t.key,
-        func.coalesce(t.key_group, empty),
-        t.model,
-        t.provider,
-        func.coalesce(t.operation, literal_column("'chat'", Text)),
-        t.outcome,
-        func.coalesce(t.currency, empty),
-    )
-    zero = literal_column("0", BigInteger)
-    sums = (
-        func.sum(case((t.outcome != "retried", 1), else_=0)),
-        func.sum(case((t.outcome.not_in(NO_FAILURE), 1), else_=0)),
-        func.sum(t.prompt_tokens),
-        func.sum(t.completion_tokens),
-        func.sum(t.cached_tokens),
-        func.sum(t.reasoning_tokens),
-        func.coalesce(func.sum(t.images), zero),
-        func.coalesce(func.sum(t.searches), zero),
-        func.coalesce(func.sum(t.cost // HALF), zero),
-        func.coalesce(func.sum(t.cost % HALF), zero),
-    )
-    return select(bucket, *places, *sums).group_by(bucket, *places)
 
 
 def _counts(row: UsageRecord) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Any
 
 import structlog
-from sqlalchemy import Select, delete, select
+from sqlalchemy import Select, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fengchao_core.reports import UsageQuery, UsageSum
@@ -148,9 +148,47 @@ class SqlUsage:
             for one in found
         )
 
+    async def reprice(self, rows: Sequence[UsageRecord]) -> None:
+        """
+        Put the cost, the currency and the price of these rows in the place of what is kept, all or none.
+
+        Raises:
+            StoreUnavailable: the database does not answer; nothing was changed.
+        """
+        wanted = {row.id: row for row in rows}
+
+        async def change(to: AsyncConnection) -> None:
+            found = await to.execute(select(usage_rows).where(usage_rows.c.id.in_(wanted)))
+            old = [_record(row) for row in found]
+            new = [_repriced(row, wanted[row.id]) for row in old]
+            for row in new:
+                await to.execute(
+                    update(usage_rows)
+                    .where(usage_rows.c.id == row.id)
+                    .values(
+                        cost=None if row.cost is None else to_units(row.cost),
+                        currency=row.currency,
+                        price_since=row.price_since,
+                        price_version=row.price_version,
+                    )
+                )
+            await self._rollups.exchange(to, old, new)
+
+        await self._database.write(change)
+
     async def sums(self, query: UsageQuery) -> tuple[UsageSum, ...]:
         """Sums of the rows that a query asks for, one per group and currency. Raises `StoreUnavailable`."""
         return await reports.sums(self._database, query)
+
+
+def _repriced(row: UsageRecord, by: UsageRecord) -> UsageRecord:
+    return replace(
+        row,
+        cost=by.cost,
+        currency=by.currency,
+        price_since=by.price_since,
+        price_version=by.price_version,
+    )
 
 
 def select_rows(*, since: datetime | None, until: datetime | None, limit: int) -> Select[Any]:

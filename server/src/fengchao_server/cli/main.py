@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Final
 
 from typing_extensions import override
@@ -157,19 +158,29 @@ def _parser() -> argparse.ArgumentParser:
     _words(add, common, listing)
     _prompts(add, common, listing)
 
+    _usage(add, common, listing)
+    return parser
+
+
+def _usage(add: Add, common: argparse.ArgumentParser, listing: argparse.ArgumentParser) -> None:
+    """`fengchao usage`."""
     usage = add("usage", "usage", "用量与费用 usage and cost", listing)
     usage.add_argument(
         "--by",
-        choices=("key", "model", "provider", "day", "outcome"),
         default="model",
-        help="分组 group by",
+        metavar="A,B",
+        help="分组 group by: key, group, model, provider, operation, outcome, day, hour",
     )
+    _period(usage)
+    usage.add_argument("--key", help="只看这个密钥（名字或 api_key） of this key only")
+    usage.add_argument("--group", help="只看这个组 of this group only")
+    usage.add_argument("--model", help="只看这个模型 of this model only")
+    usage.add_argument("--provider", help="只看这个提供方 of this provider only")
+    usage.add_argument("--outcome", help="只看这种结果 of this outcome only")
     usage.add_argument(
-        "--since", metavar="DATE", help="从这一天起（UTC，含） from this day on, as 2026-11-21"
+        "--currency", choices=("CNY", "USD"), help="换算成一种货币 told in one currency"
     )
-    usage.add_argument(
-        "--until", metavar="DATE", help="到这一天止（UTC，不含） up to this day, not included"
-    )
+    usage.add_argument("--csv", action="store_true", help="输出 CSV print CSV")
     counts = usage.add_subparsers(dest="action", metavar="ACTION")
     verify_text = "核对流水与账目 count the journals against the rows"
     verify = counts.add_parser(
@@ -180,7 +191,54 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     verify.set_defaults(module="usage_verify")
-    return parser
+    reprice_text = "按现在的价格重算一段时间 count a period anew by the prices of now"
+    reprice = counts.add_parser(
+        "reprice",
+        help=reprice_text,
+        description=reprice_text,
+        parents=[common, listing],
+        allow_abbrev=False,
+    )
+    _period(reprice)
+    reprice.add_argument("--model", help="只算这个模型 of this model only")
+    reprice.add_argument("--write", action="store_true", help="写入 write it")
+    reprice.set_defaults(module="usage_reprice")
+    reconcile_text = "与厂商的账单核对 compare with a vendor's invoice"
+    reconcile = counts.add_parser(
+        "reconcile",
+        help=reconcile_text,
+        description=reconcile_text,
+        parents=[common, listing],
+        allow_abbrev=False,
+    )
+    reconcile.add_argument("file", type=Path, metavar="FILE", help="账单（csv） the invoice, csv")
+    reconcile.add_argument("--provider", help="只看这个提供方 of this provider only")
+    reconcile.add_argument(
+        "--currency",
+        choices=("CNY", "USD"),
+        default="CNY",
+        help="账单的货币 the invoice's currency",
+    )
+    reconcile.add_argument(
+        "--columns", metavar="FIELD=HEAD,…", help="列名 the heads of its columns"
+    )
+    reconcile.add_argument(
+        "--tolerance",
+        type=float,
+        default=1.0,
+        metavar="PERCENT",
+        help="容许的偏差 drift that is fine",
+    )
+    reconcile.set_defaults(module="usage_reconcile")
+
+
+def _period(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--since", metavar="DATE", help="从这一天起（UTC，含） from this day on, as 2026-11-21"
+    )
+    parser.add_argument(
+        "--until", metavar="DATE", help="到这一天止（UTC，不含） up to this day, not included"
+    )
 
 
 def _words(add: Add, common: argparse.ArgumentParser, listing: argparse.ArgumentParser) -> None:
