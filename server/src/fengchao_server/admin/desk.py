@@ -173,15 +173,14 @@ class Desk:
         """
         await self.pace(f"setup {place_of(address)}", _PER_ADDRESS)
         operators = self._store.operators
-        grant = await operators.granted(digest(token))
-        self._check_setup(grant)
+        grant = self._check_setup(await operators.granted(digest(token)))
         name = check_name(name)
         known = await operators.find(name)
-        if grant is not None and grant.operator not in ("", name):
+        if grant.operator and (grant.operator != name or known is None):
             raise Invalid(
                 "the link is for another operator", msg="这个链接是给另一位管理员的", param="name"
             )
-        if grant is not None and not grant.operator and known is not None:
+        if not grant.operator and known is not None:
             raise Invalid(f"an operator named {name!r} exists", msg="已有这个名字", param="name")
         check_new(password, name)
         hashed = await self._passwords.hash(password)
