@@ -579,8 +579,7 @@ class Pipeline:
         fitted = fit(messages, card.max_input_tokens, texts)
         # A vendor may read a file itself only where that says the same as what was screened and is sent of it.
         may_read = bool(texts) and are_own and fitted.is_whole
-        return replace(
-            fitted,
+        return fitted._replace(
             notes=(*notes_of(files), *fitted.notes),
             question=messages[-1] if may_read else None,
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from fengchao_core.errors import InvalidParameter
 from fengchao_core.types import ContentPart, Message, TextPart
@@ -31,10 +32,9 @@ class Document:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Fitted:
+class Fitted(NamedTuple):
     """
-    A conversation that fits.
+    A conversation that fits. A tuple, because every request makes one.
 
     Attributes:
         notes: what was left out, Chinese first.
@@ -103,8 +103,9 @@ def fit(
     Raises:
         InvalidParameter: the question and the system text alone are too long.
     """
-    if most is None or surely_fits(_with(messages, documents), most):
-        return Fitted(_with(messages, documents))
+    whole = _with(messages, documents) if documents else messages
+    if most is None or surely_fits(whole, most):
+        return Fitted(whole)
     head = next((i for i, message in enumerate(messages) if message.role != "system"), 0)
     always = sum(_tokens(message) for message in (*messages[:head], messages[-1]))
     if always > most:
