@@ -22,6 +22,10 @@ import tempfile
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -34,14 +38,18 @@ from benchmarks.machine import HERE
 from benchmarks.targets import BODY, STREAM_BODY, make_words
 from typing_extensions import override
 
-from fengchao_core import Caller, Gateway, Settings
+from fengchao_core import Caller, ChatParams, Gateway, Message, Price, Settings
+from fengchao_core.clock import SystemClock
 from fengchao_core.deadlines import Deadline
 from fengchao_core.exchange import Exchange
 from fengchao_core.fold import Fold
 from fengchao_core.kit.errors import classify_by
 from fengchao_core.kit.openai_chat import CHAT_COMPLETIONS, Decoder, encode
 from fengchao_core.kit.sse import SseParser
+from fengchao_core.limiter import Limiter, SpentRows, Warden
+from fengchao_core.limits import Budget, KeyLimits
 from fengchao_core.provider import Provider, ProviderSettings, ProviderSpec
+from fengchao_core.reservation import Reservation, reserve_chat
 from fengchao_core.store import MemoryStore
 from fengchao_core.types import ChatRequest, Delta, ModelCard
 from fengchao_core.usage import UsageRecord
@@ -216,14 +224,13 @@ async def gateway_stages(folder: Path, *, words: bool) -> AsyncIterator[Stage]:
         yield "core: wait for a batch under a deadline", pulls, 64
         await gateway.flush()
         rows = await gateway.store.usage.rows(limit=1)
-    async for stage in store_stages(folder, rows[0]):
-        yield stage
+    for stages in (store_stages(folder, rows[0]), limit_stages(folder, rows[0])):
+        async for stage in stages:
+            yield stage
 
 
 async def store_stages(folder: Path, row: UsageRecord) -> AsyncIterator[Stage]:
     """Rows into SQLite, 500 at a time, the waiting for its thread included."""
-    from dataclasses import replace
-
     settings = Settings.model_validate(
         {"home": folder, "store": {"url": f"sqlite:///{folder}/m.db"}}
     )
@@ -234,6 +241,56 @@ async def store_stages(folder: Path, row: UsageRecord) -> AsyncIterator[Stage]:
             await gateway.store.usage.add([replace(row, id=f"{next(numbers)}") for _ in range(500)])
 
         yield "store: a usage row in SQLite", add, 500
+
+
+async def limit_stages(folder: Path, row: UsageRecord) -> AsyncIterator[Stage]:
+    """What a request of a key costs that has every kind of limit."""
+    limits = KeyLimits(
+        requests_per_minute=10**9,
+        tokens_per_minute=10**12,
+        concurrent=10**6,
+        budgets=(Budget(Decimal(10**9), "CNY"),),
+    )
+    caller = Caller("key", "bench", limits=limits)
+    for workers in (1, 2):
+        settings = _settings(folder, words=False)
+        server = settings.server.model_copy(update={"workers": workers})
+        settings = settings.model_copy(update={"server": server, "home": folder})
+        source = SpentRows(MemoryStore().usage)
+        warden = Warden(settings, source, SystemClock(), lambda model: model)
+        limiter = await warden.open()
+        price = Price(
+            input=Decimal("0.001"),
+            output=Decimal("0.001"),
+            currency="CNY",
+            since=date(2024, 1, 1),
+            source="bench",
+        )
+        asked = reserve_chat(
+            "1",
+            ModelCard(id="mock", owned_by="bench", prices=(price,)),
+            (Message("user", "hi"),),
+            ChatParams(max_tokens=64),
+            request_id="1",
+            key="key",
+            model="mock",
+            streamed=False,
+            started_at=row.started_at,
+        )
+        used = replace(row, cost=Decimal("0.001"), currency="CNY")
+
+        once = partial(_reserve_and_give_back, limiter, caller, asked, used)
+        kind = "one process" if workers == 1 else "shared by processes"
+        yield f"limits: reserve and give back, {kind}", once, 1
+        warden.close()
+
+
+def _reserve_and_give_back(
+    limiter: Limiter, caller: Caller, asked: Reservation, used: UsageRecord
+) -> None:
+    hold = limiter.reserve(caller, asked)
+    if hold is not None:
+        hold.settle(used)
 
 
 async def _endless() -> AsyncGenerator[Sequence[Delta], None]:

@@ -78,6 +78,7 @@ FLOORS = [
         "holding",
         "ledger",
         "limiter",
+        "exchange_rates",
         "plugins",
         "catalog",
         "jobs",

@@ -211,3 +211,17 @@ async def test_an_embedded_client_sees_its_account(open_bench):
         report = (await client.usage("model")).data
     assert (1, []) == (report.totals[0].requests, report.budgets)
     assert hasattr(FengChao, "usage")
+
+
+async def test_check_finds_budgets_that_nothing_can_charge(fengchao, tmp_path):  # noqa: F811  # the fixture
+    """A group's budget in a currency that has no rate to the models' prices is a problem that check names."""
+    (tmp_path / "fengchao.toml").write_text(
+        '[[groups.team.budgets]]\namount = "5"\ncurrency = "USD"\n'
+    )
+    said = fengchao("check", env={"ZHIPUAI_API_KEY": "id.secret"}, code=1).stdout
+    assert "[groups.team] has a budget in USD" in said
+    assert "[[money.rates]]" in said
+    (tmp_path / "fengchao.toml").write_text(
+        CONFIG + '[[groups.team.budgets]]\namount = "5"\ncurrency = "USD"\n'
+    )
+    fengchao("check", env={"ZHIPUAI_API_KEY": "id.secret"})

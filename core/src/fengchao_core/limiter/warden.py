@@ -14,13 +14,14 @@ import structlog
 
 from fengchao_core.caller import Caller
 from fengchao_core.clock import Clock
+from fengchao_core.exchange_rates import rate_book
 from fengchao_core.limiter.cells import Cells, LocalCells
 from fengchao_core.limiter.limiter import Hold, Limiter
 from fengchao_core.limiter.periods import Calendar
 from fengchao_core.limiter.spending import ReadsSpending, Spending
 from fengchao_core.limiter.tariff import Tariff
 from fengchao_core.limits import BudgetLeft, RatesLeft
-from fengchao_core.money import Rate, RateBook, zone_of
+from fengchao_core.money import zone_of
 from fengchao_core.reservation import Reservation
 from fengchao_core.settings import Settings
 
@@ -53,10 +54,7 @@ class Warden:
         self._settings = settings
         self._clock = clock
         self.calendar = Calendar(zone_of(settings.money.time_zone))
-        self.exchange = RateBook(
-            Rate(row.base, row.quote, row.rate, row.since, row.source)
-            for row in settings.money.rates
-        )
+        self.exchange = rate_book(settings.money)
         self._spending = Spending(source, self.calendar, self.exchange, canonical)
         self._limiter: Limiter | None = None
         self._opening = asyncio.Lock()

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 
 from pydantic import BaseModel
 
-from fengchao_core.money import Rate, RateBook
+from fengchao_core.exchange_rates import rate_book
+from fengchao_core.money import Rate
 from fengchao_core.reports import (
     DIMENSIONS,
     Dimension,
@@ -86,10 +87,7 @@ async def usage(call: Call) -> Answer:
     rates: tuple[Rate, ...] = ()
     missing: tuple[Currency, ...] = ()
     if currency:
-        book = RateBook(
-            Rate(row.base, row.quote, row.rate, row.since, row.source)
-            for row in call.gateway.settings.money.rates
-        )
+        book = rate_book(call.gateway.settings.money)
         told = convert(sums, cast("Currency", currency), book, datetime.now(UTC).date())
         sums, rates, missing = told.sums, told.rates, told.missing
     if wanted == "csv":

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 from fengchao_core import Gateway, Settings
 from fengchao_core.errors import FengChaoError, SetupError
+from fengchao_core.exchange_rates import rate_book
 from fengchao_core.plugins import load_plugins
 from fengchao_core.settings import PluginSettings, RetrySettings
 from fengchao_core.store import MemoryStore
-from fengchao_core.types import ChatCall, ChatParams
+from fengchao_core.types import ChatCall, ChatParams, ModelCard
 from fengchao_server.cli.opened import load_settings, open_store, open_unbooked
 from fengchao_server.cli.terminal import answer, answer_json, say
 from fengchao_server.process import run as run_loop
@@ -82,6 +84,7 @@ async def _open(settings: Settings) -> list[str]:
             for state in states
             if state.state == "failed"
         ]
+        broken += _budgets(settings, gateway.models())
     if broken:
         raise SetupError(*broken)
     plugins = load_plugins(settings.plugins, kinds=())
@@ -90,6 +93,27 @@ async def _open(settings: Settings) -> list[str]:
         async with open_store(settings):
             pass
     return unpriced
+
+
+def _budgets(settings: Settings, cards: Iterable[ModelCard]) -> list[str]:
+    """What the budgets of groups could not be charged with."""
+    today = datetime.now(UTC).date()
+    book = rate_book(settings.money)
+    problems = []
+    for name, group in settings.groups.items():
+        for currency in sorted({budget.currency for budget in group.limits().budgets}):
+            others = [
+                card.id
+                for card in cards
+                if (price := card.price_on(today)) is not None
+                and book.find(price.currency, currency, today) is None
+            ]
+            if others:
+                problems.append(
+                    f"[groups.{name}] has a budget in {currency}, but {len(others)} models are priced in another currency "
+                    f"and no rate is set ({', '.join(others[:3])} …); add one under [[money.rates]]"
+                )
+    return problems
 
 
 async def _online(settings: Settings) -> dict[str, str]:

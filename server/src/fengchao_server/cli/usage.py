@@ -13,7 +13,7 @@ from typing import cast, get_args
 
 from fengchao_core import Store
 from fengchao_core.errors import SetupError
-from fengchao_core.money import RateBook
+from fengchao_core.exchange_rates import rate_book
 from fengchao_core.reports import (
     DIMENSIONS,
     Converted,
@@ -39,7 +39,7 @@ def run(args: Namespace) -> int:
     settings = load_settings(args)
     sums = run_loop(_sums(args, by, settings))
     if args.currency is not None:
-        told = convert(sums, args.currency, rate_book(settings), datetime.now(UTC).date())
+        told = convert(sums, args.currency, rate_book(settings.money), datetime.now(UTC).date())
         say_rates(told)
         sums = told.sums
     if args.csv:
@@ -84,15 +84,6 @@ def read_dimensions(text: str) -> tuple[Dimension, ...]:
             f"--by must be one or more of {', '.join(DIMENSIONS)}, separated by commas, each once"
         )
     return cast("tuple[Dimension, ...]", names)
-
-
-def rate_book(settings: Settings) -> RateBook:
-    """The rates of exchange that the settings have."""
-    from fengchao_core.money import Rate
-
-    return RateBook(
-        Rate(row.base, row.quote, row.rate, row.since, row.source) for row in settings.money.rates
-    )
 
 
 def say_rates(told: Converted) -> None:
