@@ -33,6 +33,7 @@ test: check  ## everything: set up (torch too), check, run all tests
 
 bench: setup  ## measure the gateway beside a bare forwarder
 	@$(BIN)/python benchmarks/run.py
+	@$(BIN)/python benchmarks/bench_sensitive.py --check
 
 clean:  ## remove every environment and cache
 	rm -rf .venv .venv-judges .mypy_cache .ruff_cache .pytest_cache .hypothesis
