@@ -73,6 +73,9 @@ _First = tuple[AsyncGenerator[Sequence[Delta], None], Sequence[Delta]]
 _LONG_TEXT = 20_000
 """Characters beyond which a prompt is screened and measured in a thread."""
 
+_LONG_PIECE = 4_000
+"""Characters of an answer that arrive together beyond which they are screened in a thread: many may follow at once."""
+
 
 class Pipeline:
     """What every request of a gateway goes through. Serves any number of concurrent calls of one loop."""
@@ -775,4 +778,4 @@ def _is_long(batch: Sequence[Delta]) -> bool:
             length += sum([len(call.arguments) for call in delta.tool_calls])
         if delta.extra:
             length += text_length(delta.extra)
-    return length > _LONG_TEXT
+    return length > _LONG_PIECE

@@ -270,23 +270,13 @@ class WordKeeper:
         *,
         overwrite: bool,
     ) -> Imported:
-        before = {record.key: record for record in (await self._store.changes(0)).kept}
-        changed = [
-            record
-            for key, record in records.items()
-            for old in [before.get(key)]
-            if old is None or (old.action, old.note) != (record.action, record.note)
-        ]
-        touched = {key.category for key in records}
-        gone = [
-            key for key in before if overwrite and key.category in touched and key not in records
-        ]
-        added = sum(record.key not in before for record in changed)
-        done = Imported(added, len(changed) - added, len(gone))
+        kept = (await self._store.changes(0)).kept
+        changed, gone, done = await asyncio.to_thread(_compare, records, kept, overwrite=overwrite)
         if changed or gone or new:
             audit = None
             if self._journal is not None:
-                target = ", ".join(sorted(touched))[:_LONGEST_NOTE]
+                touched = sorted({key.category for key in records})
+                target = ", ".join(touched)[:_LONGEST_NOTE]
                 audit = self._journal("word.import", target, after=asdict(done))
             await self._store.change(put=changed, remove=gone, categories=new, audit=audit)
         return done
@@ -336,6 +326,23 @@ class WordKeeper:
             note=_note(note),
             added_at=self._clock.now(),
         )
+
+
+def _compare(
+    records: Mapping[WordKey, WordRecord], kept: Sequence[WordRecord], *, overwrite: bool
+) -> tuple[list[WordRecord], list[WordKey], Imported]:
+    """What is to be put, and what is to be removed, so that the words of a list are kept."""
+    before = {record.key: record for record in kept}
+    changed = [
+        record
+        for key, record in records.items()
+        for old in [before.get(key)]
+        if old is None or (old.action, old.note) != (record.action, record.note)
+    ]
+    touched = {key.category for key in records}
+    gone = [key for key in before if overwrite and key.category in touched and key not in records]
+    added = sum(record.key not in before for record in changed)
+    return changed, gone, Imported(added, len(changed) - added, len(gone))
 
 
 def _new_categories(sheet: _Sheet, known: Container[str]) -> tuple[WordCategory, ...]:
