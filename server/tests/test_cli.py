@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -11,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from fengchao_core import ModelCard, Settings
+from fengchao_core import Gateway, ModelCard, Settings
+from fengchao_core.jobs import JobKind
 from fengchao_core.ledger import events
 from fengchao_core.ledger.journal import journal_folder
 from fengchao_core.reservation import reserve_once
@@ -145,6 +147,27 @@ def test_plain_key(fengchao):
         line.split()[0] for line in done.stdout.splitlines()
     ]
     assert "请立即保存" in done.stderr
+
+
+def test_tasks_are_counted(fengchao, tmp_path):
+    """The tasks in the store are counted by key and state, for people and for programs."""
+    assert "[]\n" == fengchao("tasks", "--json").stdout
+
+    async def submit() -> None:
+        settings = Settings.model_validate({"home": tmp_path / "home"})
+        async with Gateway.open(settings) as gateway:
+            gateway.jobs.register(JobKind("count", lambda *_: asyncio.Event().wait()))
+            await gateway.jobs.submit("count", {})
+
+    asyncio.run(submit())
+    (row,) = json.loads(fengchao("tasks", "--json").stdout)
+    assert ("embedded", "embedded", "queued", 1) == (
+        row["queue"],
+        row["key"],
+        row["state"],
+        row["tasks"],
+    )
+    assert "queued" in fengchao("tasks").stdout
 
 
 def test_chat_and_its_usage(fengchao):

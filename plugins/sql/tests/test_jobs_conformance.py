@@ -18,7 +18,7 @@ import pytest
 
 from fengchao_core.errors import LimitExceeded
 from fengchao_core.store import JobRecord, MemoryStore, Store
-from fengchao_core.store.jobs import JobBounds, JobClaim, JobEvents, JobOutcome
+from fengchao_core.store.jobs import JobBounds, JobClaim, JobEvents, JobOutcome, JobTotals
 from fengchao_sql.store import open_store
 
 POSTGRESQL = os.environ.get("FENGCHAO_TEST_POSTGRESQL", "")
@@ -267,6 +267,22 @@ async def test_owners_see_their_own(any_store):
     listed = await any_store.jobs.of_key("server", "k1", limit=2)
     assert ["e", "c"] == [record.id for record in listed]
     assert {b""} == {record.payload for record in listed}
+
+
+async def test_totals(any_store):
+    """Tasks are counted by queue, key and state, with the oldest of each."""
+    later = NOW + SECOND
+    for made in (job("a"), job("b", created_at=later), job("c", key="k2", created_at=later)):
+        await any_store.jobs.add(made, ROOM)
+    await any_store.jobs.add(job("d", queue="embedded"), ROOM)
+    (taken,) = await claim(any_store, limit=1)
+    await any_store.jobs.finish(fence(taken), outcome())
+    assert (
+        JobTotals("embedded", "k1", "queued", 1, NOW),
+        JobTotals("server", "k1", "done", 1, NOW),
+        JobTotals("server", "k1", "queued", 1, later),
+        JobTotals("server", "k2", "queued", 1, later),
+    ) == await any_store.jobs.totals()
 
 
 async def test_room_is_exact(any_store):

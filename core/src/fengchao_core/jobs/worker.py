@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -15,6 +16,11 @@ from fengchao_core.settings import JobSettings
 from fengchao_core.store.jobs import JobClaim, JobRecord, JobStore
 
 log = structlog.get_logger()
+
+_ROUND_S = 15.0
+"""How long closing waits for a round that is under way."""
+
+_AWAY_S = 1.0
 
 Perform = Callable[[JobRecord, JobClaim], Coroutine[Any, Any, None]]
 
@@ -61,6 +67,7 @@ class Worker:
         self._wake = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
         self._is_away = False
+        self._is_over = False
         self._swept_at = float("-inf")
         self._loop = asyncio.create_task(self._run(), name="fengchao-jobs")
 
@@ -87,13 +94,19 @@ class Worker:
             if drain_s and (tasks := self._leases.tasks):
                 await asyncio.wait(tasks, timeout=drain_s)
         finally:
-            left = (*self._leases.tasks, self._loop)
-            for task in left:
+            # A round that is taking tasks is not interrupted: nobody would give them back.
+            self._is_over = True
+            self.poke()
+            await asyncio.wait((self._loop,), timeout=_ROUND_S)
+            self._loop.cancel()
+            await asyncio.sleep(0)  # what was begun just now is let into its own clean-up first
+            tasks = self._leases.tasks
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*left, return_exceptions=True)
+            await asyncio.gather(*tasks, self._loop, return_exceptions=True)
 
     async def _run(self) -> None:
-        while True:
+        while not self._is_over:
             self._wake.clear()
             try:
                 await self._round()
@@ -106,13 +119,11 @@ class Worker:
                 if not self._is_away:
                     log.warning("jobs.store_away", error=type(error).__name__)
                 self._is_away = True
-            try:
+            if self._is_away and not self._is_over:  # a poke does not bring the store back
+                await asyncio.sleep(min(self._settings.poll_s, _AWAY_S))
+            with suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.poll_s):
                     await self._wake.wait()
-            except TimeoutError:
-                continue
-            if self._is_away:  # a poke does not bring the store back
-                await asyncio.sleep(self._settings.poll_s)
 
     async def _round(self) -> None:
         """Renew what is held, tidy up now and then, and take as much as there is room for."""

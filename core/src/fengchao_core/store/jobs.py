@@ -153,6 +153,22 @@ class JobEvents:
     events: tuple[bytes, ...] = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class JobTotals:
+    """
+    How many tasks of a key stand alike.
+
+    Attributes:
+        oldest: when the first of them was submitted.
+    """
+
+    queue: str
+    key: str
+    state: JobState
+    tasks: int
+    oldest: datetime
+
+
 class JobStore(Protocol):
     """
     Keeps tasks. Instants are aware; every change is one transaction.
@@ -176,6 +192,10 @@ class JobStore(Protocol):
 
     async def of_key(self, queue: str, key: str, *, limit: int) -> tuple[JobRecord, ...]:
         """The tasks of an owner, newest first, without payload, result and failure."""
+        ...
+
+    async def totals(self) -> tuple[JobTotals, ...]:
+        """How many tasks there are, ended ones that are not forgotten included: by queue, key and state, in that order."""
         ...
 
     async def claim(
@@ -268,6 +288,17 @@ class MemoryJobs:
         """The tasks of an owner, newest first."""
         found = [r for r in reversed(self._records.values()) if (r.queue, r.key) == (queue, key)]
         return tuple(replace(r, payload=b"", result=None, failure=None) for r in found[:limit])
+
+    async def totals(self) -> tuple[JobTotals, ...]:
+        """How many tasks there are: by queue, key and state, in that order."""
+        groups: dict[tuple[str, str, JobState], list[datetime]] = {}
+        for record in self._records.values():
+            group = (record.queue, record.key, record.state)
+            groups.setdefault(group, []).append(record.created_at)
+        return tuple(
+            JobTotals(*group, len(created), min(created))
+            for group, created in sorted(groups.items())
+        )
 
     async def claim(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -24,7 +25,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from fengchao_core.store.jobs import JobBounds, JobClaim, JobEvents, JobOutcome, JobRecord
+from fengchao_core.store.jobs import (
+    JobBounds,
+    JobClaim,
+    JobEvents,
+    JobOutcome,
+    JobRecord,
+    JobTotals,
+)
 from fengchao_sql.engine import Database
 from fengchao_sql.tables import from_micros, is_unfinished, job_events, jobs, to_micros
 from fengchao_sql.usage import SqlUsage, fitted
@@ -91,6 +99,21 @@ class SqlJobs:
             .limit(limit)
         )
         return tuple(_record(row) for row in rows)
+
+    async def totals(self) -> tuple[JobTotals, ...]:
+        """How many tasks there are: by queue, key and state, in that order. Raises `StoreUnavailable`."""
+        group = (jobs.c.queue, jobs.c.key, jobs.c.state)
+        rows = await self._database.read(
+            select(
+                *group, func.count().label("tasks"), func.min(jobs.c.created_at).label("oldest")
+            ).group_by(*group)
+        )
+        found = [
+            JobTotals(row.queue, row.key, row.state, row.tasks, from_micros(row.oldest))
+            for row in rows
+        ]
+        # Ordered here, because databases do not agree on the order of text.
+        return tuple(sorted(found, key=attrgetter("queue", "key", "state")))
 
     async def claim(
         self,

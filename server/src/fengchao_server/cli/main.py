@@ -158,6 +158,7 @@ def _parser() -> argparse.ArgumentParser:
     _words(add, common, listing)
     _prompts(add, common, listing)
 
+    add("tasks", "tasks", "异步任务 asynchronous tasks, counted", listing)
     _usage(add, common, listing)
     return parser
 
