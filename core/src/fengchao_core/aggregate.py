@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from fengchao_core.branching import Branching
 from fengchao_core.conversations import with_last_question
 from fengchao_core.errors import (
     FengChaoError,
@@ -32,7 +33,6 @@ from fengchao_core.usage import estimate_tokens
 if TYPE_CHECKING:
     from fengchao_core.catalog import Entry
     from fengchao_core.exchange import Exchange
-    from fengchao_core.pipeline import Pipeline
 
 log = structlog.get_logger()
 
@@ -67,7 +67,7 @@ def unknown_companion(error: UnknownModel, name: str) -> UnknownModel:
     return UnknownModel(f"agg_models: {name[:64]!r}: {error}", param="agg_models")
 
 
-async def gather(pipeline: Pipeline, exchange: Exchange, wait_s: float) -> None:
+async def gather(pipeline: Branching, exchange: Exchange, wait_s: float) -> None:
     """
     Ask the companions of an exchange, and give their answers to its main model.
 
@@ -98,7 +98,7 @@ async def gather(pipeline: Pipeline, exchange: Exchange, wait_s: float) -> None:
 
 
 async def _partial(
-    pipeline: Pipeline, exchange: Exchange, number: int, name: str, wait_s: float
+    pipeline: Branching, exchange: Exchange, number: int, name: str, wait_s: float
 ) -> PartialAnswer:
     timeout = asyncio.timeout(wait_s)
     try:
@@ -119,7 +119,7 @@ async def _partial(
     return PartialAnswer(name, completion.text, None, completion.usage, completion.cost)
 
 
-async def _asked(pipeline: Pipeline, exchange: Exchange, number: int, name: str) -> Completion:
+async def _asked(pipeline: Branching, exchange: Exchange, number: int, name: str) -> Completion:
     request = exchange.request
     partial = await pipeline.branch(
         exchange, f"a{number}", model=name, messages=request.messages, params=_plain(request.params)

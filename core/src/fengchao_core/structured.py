@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import orjson
 
+from fengchao_core.branching import Branching
 from fengchao_core.conversations import with_system
 from fengchao_core.errors import FengChaoError, InvalidParameter
 from fengchao_core.fold import Fold
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from jsonschema_rs import Validator
 
     from fengchao_core.exchange import Exchange
-    from fengchao_core.pipeline import Pipeline
 
 MOST_SCHEMA_BYTES = 64 * 1024
 
@@ -93,7 +93,7 @@ def json_in(text: str) -> str | None:
     return candidate
 
 
-async def mended(pipeline: Pipeline, exchange: Exchange, completion: Completion) -> Completion:
+async def mended(pipeline: Branching, exchange: Exchange, completion: Completion) -> Completion:
     """
     The answer as JSON where that can be had: unwrapped, checked, and asked for once more where it does not hold.
 
@@ -126,7 +126,7 @@ async def mended(pipeline: Pipeline, exchange: Exchange, completion: Completion)
 
 
 async def _asked_again(
-    pipeline: Pipeline, exchange: Exchange, completion: Completion, problem: str
+    pipeline: Branching, exchange: Exchange, completion: Completion, problem: str
 ) -> Completion:
     messages = (
         *exchange.request.messages,

@@ -16,7 +16,8 @@ from fengchao_core.types import ChatCall, Gathered, WebPage, WebSearch
 if TYPE_CHECKING:
     from fengchao_core.assembly import Parts
     from fengchao_core.caller import Caller
-    from fengchao_core.pipeline import Pipeline
+    from fengchao_core.pipeline.admission import Admission
+    from fengchao_core.pipeline.books import Books
     from fengchao_core.screening import Screening
     from fengchao_core.searching import Searcher
 
@@ -27,7 +28,8 @@ log = structlog.get_logger()
 class Gathering:
     """Gathers for one call; made for those alone that want it."""
 
-    pipeline: Pipeline
+    admission: Admission
+    books: Books
     parts: Parts
     caller: Caller
     screening: Screening | None
@@ -83,7 +85,7 @@ class Gathering:
         entries = []
         for name in call.aggregate:
             try:
-                entries.append(await self.pipeline.find(name, "chat", self.caller))
+                entries.append(await self.admission.find(name, "chat", self.caller))
             except UnknownModel as error:
                 raise unknown_companion(error, name) from error
         most = self.parts.settings.aggregate.max_models
@@ -93,10 +95,10 @@ class Gathering:
         self, searcher: Searcher, query: str, wanted: WebSearch, id_: str, request_id: str
     ) -> tuple[WebPage, ...]:
         """Search, booked as a request of its own."""
-        with self.pipeline.booked(
+        with self.books.booked(
             "web_search", SEARCH, self.caller, id_=f"{id_}-s", request_id=request_id
         ) as meter:
-            await self.pipeline.reserve(
+            await self.books.reserve(
                 meter, searcher.card, (), self.caller, "web_search", model=SEARCH, is_part=True
             )
             meter.asking(searcher.name, searcher.card)
