@@ -255,6 +255,14 @@ def test_the_models_list_is_the_products():
             source="test",
         ),
     )
+    per_image = Price(
+        input=Decimal(0),
+        output=Decimal(0),
+        per_image=Decimal("0.25"),
+        currency="CNY",
+        since=date(2024, 1, 1),
+        source="test",
+    )
     cards = [
         ModelCard(
             id="glm-4",
@@ -266,7 +274,9 @@ def test_the_models_list_is_the_products():
         ),
         ModelCard(id="Qwen1.5-0.5B-Chat", owned_by="Qwen", is_local=True),
         ModelCard(id="embedding-2", owned_by="ChatGLM", kind="embedding"),
+        ModelCard(id="painter", owned_by="ChatGLM", kind="image", prices=(per_image,)),
     ]
+    cards.insert(0, cards.pop())
     listed = model_list(cards, date(2026, 11, 21))
     assert {
         "id": "glm-4",
@@ -283,7 +293,9 @@ def test_the_models_list_is_the_products():
     } == listed["data"][0]
     local = ModelList.model_validate(listed).data[1]
     assert ("本地模型", 0.0, "CNY") == (local.channel, local.price, local.unit)
-    assert 2 == len(listed["data"])
+    painter = listed["data"][2]
+    assert (["invoke", "async_invoke"], 0.25) == (painter["mode"], painter["price"])
+    assert 3 == len(listed["data"])
 
 
 def test_the_other_two_lists_are_the_products():

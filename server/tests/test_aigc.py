@@ -142,7 +142,7 @@ async def test_body_codes(bench, error, code, msg):
     status, answer = await bench.ask()
     assert (200, code) == (status, answer["status"])
     assert answer["msg"].startswith(msg)
-    assert [] == answer["choices"]
+    assert "" == answer["choices"][0]["message"]["content"]
     (only,) = await frames_of(bench)
     assert (code, True) == (only["status"], only["msg"].startswith(msg))
     bench.provider.will([Delta("半句")], error)

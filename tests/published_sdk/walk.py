@@ -87,6 +87,7 @@ def lists():
         assert cards[ONLINE].out_price > 0
     else:
         assert cards[ONLINE].price > 0
+    assert "stream" not in cards["cogview-3-plus"].mode
     assert "默认" in [card.id for card in good(sdk.prompts()).data]
     assert [] == good(sdk.kgs()).data
     step("lists")

@@ -50,7 +50,10 @@ ONLINE, LOCAL = "在线模型", "本地模型"
 JSON_CONTENT_TYPE = "application/json; charset=utf-8"
 """The content type of every JSON answer. Without the charset the published SDKs guess one, and guess Chinese wrong."""
 
-_MODES = ("invoke", "async_invoke", "stream")
+_MODES: Mapping[str, tuple[str, ...]] = {
+    "chat": ("invoke", "async_invoke", "stream"),
+    "image": ("invoke", "async_invoke"),
+}
 _JSON_FORMAT = ResponseFormat("json_object")
 # The first characters of base64 tell the kind of a file that came without one.
 _PICTURES = {"/9j/": "jpeg", "iVBORw0KGgo": "png", "R0lGOD": "gif", "UklGR": "webp"}
@@ -212,13 +215,15 @@ def failed(
 
 def model_list(cards: Iterable[ModelCard], today: date | None = None) -> Json:
     """
-    The JSON of `/aigc/models/`: the models one can chat with.
+    The JSON of `/aigc/models/`: the models one can chat with, then those that draw, whose `mode` has no `stream`.
 
     Args:
         today: whose prices are shown; the UTC day where not given.
     """
     day = today or datetime.now(UTC).date()
-    return {"data": [_model(card, day) for card in cards if card.kind == "chat"]}
+    shown = [card for card in cards if card.kind in _MODES]
+    shown.sort(key=lambda card: card.kind != "chat")
+    return {"data": [_model(card, day) for card in shown]}
 
 
 def prompt_list(templates: Iterable[PromptTemplate]) -> Json:
@@ -421,6 +426,8 @@ def _model(card: ModelCard, day: date) -> Json:
     price = card.price_on(day)
     free = 0.0 if card.is_local else None
     out_price = float(price.output) if price else free
+    if price is not None and price.per_image is not None:
+        out_price = float(price.per_image)
     return {
         "id": card.id,
         "owned_by": card.owned_by,
@@ -430,7 +437,7 @@ def _model(card: ModelCard, day: date) -> Json:
         "in_price": float(price.input) if price else free,
         "out_price": out_price,
         "unit": price.currency if price else "CNY",
-        "mode": list(_MODES),
+        "mode": list(_MODES[card.kind]),
         "channel": LOCAL if card.is_local else ONLINE,
         "created": f"{card.created.isoformat()} 00:00:00" if card.created else None,
     }

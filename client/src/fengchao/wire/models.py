@@ -21,11 +21,11 @@ class ModelCard(BaseModel):
     A model as `models()` lists it.
 
     Attributes:
-        price: per 1,000 output tokens; what the first SDKs show as the one price.
+        price: per 1,000 output tokens, of a model that draws per picture; what the first SDKs show as the one price.
         in_price: per 1,000 input tokens.
         out_price: per 1,000 output tokens.
         unit: the currency of the prices, CNY or USD.
-        mode: how it can be called.
+        mode: how it can be called; a model that draws (`t2i`) has no `stream`.
         channel: 在线模型 or 本地模型; decides which path a chat takes.
         created: local time, `YYYY-MM-DD HH:MM:SS`.
     """

@@ -26,7 +26,7 @@ async function loadLists() {
   try {
     const [models, prompts, bases] = await Promise.all(["/aigc/models/", "/aigc/prompts/", "/aigc/kgs/"].map(list));
     for (const model of models) channels.set(model.id, model.channel === "本地模型" ? "local" : "online");
-    lists.model = models.map((model) => model.id);
+    lists.model = models.filter((model) => model.mode.includes("stream")).map((model) => model.id);
     lists.prompt = prompts.map((prompt) => prompt.id);
     lists.knowledge = bases.map((base) => base.id);
   } catch {
