@@ -128,4 +128,6 @@ def test_the_first_begins_anew(tmp_path):
     second.close()
     third = SharedCells(tmp_path)
     assert 0 == third.table[third.place("a")]
+    folder = third.folder
     third.close()
+    assert not folder.exists()

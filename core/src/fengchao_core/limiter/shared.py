@@ -24,6 +24,7 @@ import stat
 import struct
 import time
 from collections.abc import Iterator, MutableSequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, cast
 
@@ -59,15 +60,17 @@ class SharedCells:
     Args:
         home: the gateway's data folder: whose counters they are.
 
+    Attributes:
+        folder: where the file lies while anybody has it open.
+
     Raises:
         SetupError: the file cannot be made, or too many processes share it.
     """
 
     def __init__(self, home: Path) -> None:
-        folder = self._folder = _folder(home)
+        folder = self.folder = _folder(home)
         try:
-            self._lock = _open(folder / "lock")
-            self.take()
+            self._lock = _locked(folder)
             try:
                 self._column, self._life = self._claim()
                 file = _open(folder / "table")
@@ -127,7 +130,7 @@ class SharedCells:
         """Give back what processes that died held. Returns how many of them held anything."""
         gone = 0
         for column in self._columns():
-            path = self._folder / f"process-{column}"
+            path = self.folder / f"process-{column}"
             if column == self._column or _lives(path):
                 continue
             self.take()
@@ -146,11 +149,14 @@ class SharedCells:
         self.take()
         try:
             self._take_off(self._column)
-            (self._folder / f"process-{self._column}").unlink(missing_ok=True)
+            (self.folder / f"process-{self._column}").unlink(missing_ok=True)
             if not self._others_live():
-                (self._folder / "table").unlink(missing_ok=True)
+                for name in ("table", "lock"):  # the lock last: until then nobody else begins
+                    (self.folder / name).unlink(missing_ok=True)
         finally:
             self.give()
+        with suppress(OSError):  # somebody came meanwhile
+            self.folder.rmdir()
         for view in (self.table, self.held, self._words):
             cast("memoryview", view).release()
         self._map.close()
@@ -197,12 +203,12 @@ class SharedCells:
         return True
 
     def _columns(self) -> list[int]:
-        return [int(path.name.partition("-")[2]) for path in self._folder.glob("process-*")]
+        return [int(path.name.partition("-")[2]) for path in self.folder.glob("process-*")]
 
     def _claim(self) -> tuple[int, int]:
         """A column of our own, and the file whose lock says that we live. The table is held."""
         for column in range(PROCESSES):
-            file = _open(self._folder / f"process-{column}")
+            file = _open(self.folder / f"process-{column}")
             if _lock(file):
                 return column, file
             os.close(file)
@@ -210,7 +216,7 @@ class SharedCells:
 
     def _others_live(self) -> bool:
         mine = f"process-{self._column}"
-        return any(_lives(path) for path in self._folder.glob("process-*") if path.name != mine)
+        return any(_lives(path) for path in self.folder.glob("process-*") if path.name != mine)
 
     def _wait(self) -> None:
         end = time.monotonic() + _PATIENCE_S
@@ -256,6 +262,21 @@ def _mapped(file: int, column: int) -> mmap.mmap:
 
 def _open(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _locked(folder: Path) -> int:
+    """The lock of the table, held. One that the last to close took away while we waited for it is none any more."""
+    while True:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        try:
+            file = _open(folder / "lock")
+        except FileNotFoundError:
+            continue
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file), (folder / "lock").stat()):
+                return file
+        os.close(file)
 
 
 def _lock(file: int) -> bool:
