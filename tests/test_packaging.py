@@ -103,6 +103,15 @@ def test_wheel_holds_the_package_and_its_data(name, wheels):
     assert f"{folder.name}/py.typed" in held
 
 
+@pytest.mark.xdist_group("packaging")
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_wheel_holds_the_licence(name, wheels):
+    """The text of the one licence ships in every wheel, word for word."""
+    with zipfile.ZipFile(wheels[project(name)["project"]["name"].replace("-", "_")]) as wheel:
+        (text,) = (n for n in wheel.namelist() if n.endswith(".dist-info/licenses/LICENSE"))
+        assert (ROOT / "LICENSE").read_bytes() == wheel.read(text)
+
+
 class Endpoint(BaseHTTPRequestHandler):
     """The smallest endpoint that speaks the chat-completions dialect: it says back what it was asked."""
 
