@@ -96,7 +96,7 @@ def routes() -> list[Route]:
         ),
         Route(
             method="POST", path="/admin/prompts", handler=add, shape=admin, auth="operator", body="own",
-            summary="新增预设指令，从下一个请求起生效 Add a preset", takes=PresetToAdd, gives=Version,
+            summary="新增预设指令，从下一个请求起生效 Add a preset", takes=PresetToAdd, gives=Version, status=201,
         ),
         Route(
             method="GET", path="/admin/prompts/{id}", handler=show, shape=admin, auth="operator",

@@ -157,7 +157,7 @@ def routes() -> list[Route]:
         ),
         Route(
             method="POST", path="/admin/words", handler=add, shape=admin, auth="operator", body="own",
-            summary="加入敏感词，从下一个请求起生效 Add a word", takes=WordToAdd, gives=Word,
+            summary="加入敏感词，从下一个请求起生效 Add a word", takes=WordToAdd, gives=Word, status=201,
         ),
         Route(
             method="PATCH", path="/admin/words", handler=update, shape=admin, auth="operator", body="own",
@@ -172,7 +172,7 @@ def routes() -> list[Route]:
             summary="导入词表 Import a list", takes=ListToImport, gives=Imported,
         ),
         Route(
-            method="GET", path="/admin/words/export", handler=export, shape=admin, auth="operator",
+            method="GET", path="/admin/words/export", handler=export, shape=admin, auth="operator", media="*/*",
             summary="导出词表 Export the list", query=("format?", "category?"),
         ),
         Route(
