@@ -62,6 +62,7 @@ usage_hours: Final = _table("usage_hours")
 usage_days: Final = _table("usage_days")
 """Likewise, per day."""
 
+_HOURS_A_DAY: Final = DAY_US // HOUR_US
 LENGTHS: Final = ((usage_hours, HOUR_US), (usage_days, DAY_US))
 
 
@@ -88,26 +89,42 @@ class RollUps:
             await to.execute(delete(table).where(and_(*(table.c[name] == 0 for name in COUNTS))))
 
     async def _count(self, to: AsyncConnection, rows: Sequence[tuple[UsageRecord, int]]) -> None:
-        for table, length in LENGTHS:
-            sums: dict[tuple[Any, ...], list[int]] = {}
-            for row, sign in rows:
-                place = (
-                    to_micros(row.started_at) // length,
-                    row.key,
-                    row.group,
-                    row.model,
-                    row.provider,
-                    row.operation,
-                    row.outcome,
-                    row.currency or "",
-                )
-                entry = sums.setdefault(place, [0] * len(COUNTS))
-                for n, count in enumerate(_counts(row)):
-                    entry[n] += sign * count
+        hours: dict[tuple[Any, ...], list[int]] = {}
+        for row, sign in rows:
+            place = (
+                to_micros(row.started_at) // HOUR_US,
+                row.key,
+                row.group,
+                row.model,
+                row.provider,
+                row.operation,
+                row.outcome,
+                row.currency or "",
+            )
+            _add(hours, place, _counts(row), sign)
+        days: dict[tuple[Any, ...], list[int]] = {}
+        for place, counts in hours.items():
+            _add(days, (place[0] // _HOURS_A_DAY, *place[1:]), counts, 1)
+        for table, sums in ((usage_hours, hours), (usage_days, days)):
             # In one order, so that two transactions never wait for each other in a circle.
             values = [(*place, *counts) for place, counts in sorted(sums.items())]
             if values:
                 await to.exec_driver_sql(self._texts[table.name], values)
+
+
+def _add(
+    sums: dict[tuple[Any, ...], list[int]],
+    place: tuple[Any, ...],
+    counts: Sequence[int],
+    sign: int,
+) -> None:
+    entry = sums.get(place)
+    if entry is None:
+        sums[place] = [sign * count for count in counts]
+    else:
+        for n, count in enumerate(counts):
+            if count:
+                entry[n] += sign * count
 
 
 def _counts(row: UsageRecord) -> tuple[int, ...]:

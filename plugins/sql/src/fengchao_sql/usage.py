@@ -268,7 +268,7 @@ def fitted(text: str) -> str:
     if len(text) > LONGEST_TEXT:
         text = text[:LONGEST_TEXT]
     if text.isascii():
-        return text.replace("\0", "\ufffd")
+        return text.replace("\0", "\ufffd") if "\0" in text else text
     return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\ufffd")
 
 
