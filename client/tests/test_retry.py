@@ -180,3 +180,18 @@ def test_every_attempt_carries_the_same_request_id(client, service):
     service.faults.append(refuses(503))
     client.chat("glm-4", query="q")
     assert 1 == len({seen["body"]["request_id"] for seen in service.chats()})
+
+
+def test_attempts_of_a_submit_share_a_key(client, service):
+    """The attempts to submit a task carry one idempotency key, another submit another, and other calls none."""
+    service.faults.append(refuses(503))
+    for _ in range(2):
+        client.chat("glm-4", query="q", mode="async")
+    client.t2i("painter", "一只猫", mode="async")
+    keys = [seen["headers"].get("Idempotency-Key") for seen in service.requests if seen["body"]]
+    assert 4 == len(keys)
+    assert keys[0] == keys[1]
+    assert 3 == len({key for key in keys if key})
+    client.chat("glm-4", query="q")
+    client.t2i("painter", "一只猫")
+    assert all("Idempotency-Key" not in seen["headers"] for seen in service.requests[-2:])

@@ -2,12 +2,13 @@
 The API at an address, as a backend: lists, chats on the right one of the two paths, streams, uploads.
 
 What `chat` sends it may send twice: again after a failure that says it is worth it, and once more on the other path where
-the service says that the model is on the other channel.
+the service says that the model is on the other channel. A task that is submitted twice so is made once.
 """
 
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Any, TypeVar
@@ -99,8 +100,12 @@ class HttpBackend:
         async with self._sessions.lease() as shared:
             body = await self._body(shared, arguments)
 
+            once = _once(arguments)
+
             async def post(path: str) -> bytes:
-                return await self._transport.post(shared.session, path, body, arguments.timeout)
+                return await self._transport.post(
+                    shared.session, path, body, arguments.timeout, once=once
+                )
 
             raw = await self._routed(shared, arguments, post)
         return _answered(_parsed(ChatCompletionResponse, raw), arguments.mode)
@@ -196,10 +201,12 @@ class HttpBackend:
 
     async def draw(self, arguments: DrawArguments) -> FinalResponse:
         """Pictures."""
-        body = _dumped(arguments.payload())
+        body, once = _dumped(arguments.payload()), _once(arguments)
         async with self._sessions.lease() as shared:
             raw = await with_retries(
-                lambda: self._transport.post(shared.session, _DRAW, body, arguments.timeout),
+                lambda: self._transport.post(
+                    shared.session, _DRAW, body, arguments.timeout, once=once
+                ),
                 steered(arguments.retry_action, arguments.try_num),
             )
         return _answered(_parsed(ChatCompletionResponse, raw), arguments.mode)
@@ -266,6 +273,15 @@ async def _read(events: EventStream, *, finished: bool) -> AsyncGenerator[FinalR
             raise error_of(Code.ACCESS_FAILED, "流式结果在结束之前中断")
     finally:
         events.close()
+
+
+def _once(arguments: ChatArguments | DrawArguments) -> str | None:
+    """
+    What the attempts to submit a task have in common.
+
+    Where the answer to the first is lost on its way, the second must not make another task.
+    """
+    return secrets.token_hex(16) if arguments.mode == "async" else None
 
 
 def _path(*, local: bool) -> str:

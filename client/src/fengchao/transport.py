@@ -56,10 +56,23 @@ class Transport:
                 return await _good_body(response)
 
     async def post(
-        self, session: ClientSession, path: str, body: bytes, timeout_s: float | None
+        self,
+        session: ClientSession,
+        path: str,
+        body: bytes,
+        timeout_s: float | None,
+        *,
+        once: str | None = None,
     ) -> bytes:
-        """The body of the answer to a JSON body."""
+        """
+        The body of the answer to a JSON body.
+
+        Args:
+            once: what all attempts of one call have in common, so that the service takes only one of them.
+        """
         headers = {**_JSON, "Authorization": self._signer.token()}
+        if once is not None:
+            headers["Idempotency-Key"] = once
         limit = self._limit(timeout_s)
         with _put_into_words():
             async with session.post(

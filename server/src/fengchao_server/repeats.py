@@ -14,7 +14,7 @@ import contextlib
 import importlib
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -54,10 +54,18 @@ _SWEEP_EVERY_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What a request is known by: `name` of its file, and `digest` of its body."""
+    """
+    What a request is known by.
+
+    Attributes:
+        name: of its file.
+        digest: of its body.
+        is_submit: whether it makes a task, which goes on without its caller.
+    """
 
     name: str
     digest: str
+    is_submit: bool = False
 
 
 class RecordedStream(EventStream):
@@ -110,7 +118,7 @@ class Repeats:
         key = call.request.headers.get(HEADER)
         digest = sha256(body).hexdigest()
         if key is None:
-            key = _request_id(body) if is_product else ""
+            key = _field(body, "request_id") if is_product else ""
             if not key:
                 return None
             key = f"{key}\n{digest}"  # turns of one conversation share their id, and differ in the rest
@@ -119,7 +127,8 @@ class Repeats:
                 f"{HEADER} must be 1 to {_LONGEST_KEY} printable ASCII characters", param=HEADER
             )
         scope = f"{call.caller.key}\n{call.path}\n{key}"
-        return Named(sha256(scope.encode("utf-8", "replace")).hexdigest(), digest)
+        name = sha256(scope.encode("utf-8", "replace")).hexdigest()
+        return Named(name, digest, is_product and _field(body, "mode") == "async")
 
     async def serve(self, call: Call, handler: Handler, named: Named) -> Answer:
         """
@@ -131,6 +140,11 @@ class Repeats:
         """
         if fcntl is None:
             return await handler(call)
+        if named.is_submit:
+            return await _to_its_end(self._serve(call, handler, named))
+        return await self._serve(call, handler, named)
+
+    async def _serve(self, call: Call, handler: Handler, named: Named) -> Answer:
         fd = await self._locked(named.name)
         try:
             kept = _read(fd)
@@ -221,14 +235,30 @@ class Repeats:
                     yield path, path.stat()
 
 
-def _request_id(body: bytes) -> str:
-    """The `request_id` of a body; empty where it has none. What is wrong with it is for the handler to say."""
+async def _to_its_end(work: Coroutine[Any, Any, Answer]) -> Answer:
+    """
+    Go on although the caller hangs up.
+
+    It may do so when the task is made and the answer not yet kept; then the next attempt would make another.
+    """
+    task = asyncio.create_task(work, name="fengchao-submit")
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # seen: there is nobody left to be told
+        raise
+
+
+def _field(body: bytes, name: str) -> str:
+    """A text of a body; empty where it has none. What is wrong with it is for the handler to say."""
     try:
         found = orjson.loads(body)
     except ValueError:
         return ""
-    id_ = found.get("request_id") if isinstance(found, dict) else None
-    return id_ if isinstance(id_, str) else ""
+    text = found.get(name) if isinstance(found, dict) else None
+    return text if isinstance(text, str) else ""
 
 
 def _remove(path: Path) -> None:
