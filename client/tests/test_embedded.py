@@ -126,7 +126,7 @@ async def test_lists():
         client = FengChaoAsync(gateway=gateway)
         models, prompts, kgs = await client.models(), await client.prompts(), await client.kgs()
         assert 200 == (await client.chat("echo-local", query="q")).status
-    assert [("echo", "在线模型"), ("echo-local", "本地模型")] == [
+    assert [("echo", "在线模型"), ("echo-local", "本地模型"), ("painter", "在线模型")] == [
         (m.id, m.channel) for m in models.data.data
     ]
     assert "默认" == prompts.data.data[0].id

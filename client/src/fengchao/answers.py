@@ -9,11 +9,12 @@ from contextlib import aclosing, suppress
 from types import TracebackType
 from typing import Self
 
+from fengchao.backend import Event
 from fengchao.calls import Calls
 from fengchao.errors import ClientClosedError
 from fengchao.handoff import Handoff
 from fengchao.portal import Portal
-from fengchao.wire.models import ChatCompletionResponse, FinalResponse
+from fengchao.wire.models import ChatCompletionResponse
 
 MOST_WAITING = 64
 """Events that wait for a sync consumer; while there are more, the connection is not read."""
@@ -36,14 +37,14 @@ class AsyncAnswerStream:
 
     task_id: str | None = None
 
-    def __init__(self, events: AsyncGenerator[FinalResponse, None]) -> None:
+    def __init__(self, events: AsyncGenerator[Event, None]) -> None:
         self._events = events
 
-    def __aiter__(self) -> AsyncIterator[FinalResponse]:
+    def __aiter__(self) -> AsyncIterator[Event]:
         """Iterate; each event is given once, whoever asks for it."""
         return self._iterated()
 
-    async def __anext__(self) -> FinalResponse:
+    async def __anext__(self) -> Event:
         """The next event."""
         return self._seen(await anext(self._events))
 
@@ -64,13 +65,13 @@ class AsyncAnswerStream:
         """Close the request, where it is still open."""
         await self._events.aclose()
 
-    async def _iterated(self) -> AsyncGenerator[FinalResponse, None]:
+    async def _iterated(self) -> AsyncGenerator[Event, None]:
         # A generator of its own, so that leaving a loop early drops something whose end is noticed.
         async with aclosing(self._events) as events:
             async for event in events:
                 yield self._seen(event)
 
-    def _seen(self, event: FinalResponse) -> FinalResponse:
+    def _seen(self, event: Event) -> Event:
         self.task_id = self.task_id or _task_id(event)
         return event
 
@@ -91,20 +92,20 @@ class AnswerStream:
     task_id: str | None = None
 
     def __init__(
-        self, portal: Portal[Calls], ask: Callable[[Calls], AsyncGenerator[FinalResponse, None]]
+        self, portal: Portal[Calls], ask: Callable[[Calls], AsyncGenerator[Event, None]]
     ) -> None:
         self._portal = portal
         self._ask = ask
-        self._handoff: Handoff[FinalResponse] = Handoff(MOST_WAITING)
+        self._handoff: Handoff[Event] = Handoff(MOST_WAITING)
         self._pump: Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._closed = False
 
-    def __iter__(self) -> Iterator[FinalResponse]:
+    def __iter__(self) -> Iterator[Event]:
         """Iterate; each event is given once, whoever asks for it."""
         return self._iterated()
 
-    def __next__(self) -> FinalResponse:
+    def __next__(self) -> Event:
         """The next event."""
         if self._closed:
             raise StopIteration
@@ -143,7 +144,7 @@ class AnswerStream:
         with suppress(ClientClosedError):
             self._portal.run(lambda _: self._stopped())
 
-    def _iterated(self) -> Generator[FinalResponse, None, None]:
+    def _iterated(self) -> Generator[Event, None, None]:
         # A generator, because leaving a loop early closes one.
         try:
             while True:
@@ -176,5 +177,5 @@ class AnswerStream:
             await asyncio.wait([self._task])
 
 
-def _task_id(event: FinalResponse) -> str | None:
+def _task_id(event: Event) -> str | None:
     return event.data.task_id if isinstance(event.data, ChatCompletionResponse) else None

@@ -23,7 +23,7 @@ _LONGEST_PATH = 4096
 
 
 class ChatOptions(TypedDict, total=False):
-    """What a streamed chat takes beside model, query and mode; for type checkers. `FengChao.chat` explains each."""
+    """What a streamed or submitted chat takes beside model, query and mode; for type checkers. `FengChao.chat` explains each."""
 
     request_id: str | None
     system: str | None
@@ -51,6 +51,22 @@ class ChatOptions(TypedDict, total=False):
     search_param: Mapping[str, float] | None
     json_schema: Mapping[str, Any] | None
     resumable: bool
+
+
+class DrawOptions(TypedDict, total=False):
+    """Likewise what a submitted drawing takes. `FengChao.t2i` explains each."""
+
+    request_id: str | None
+    task_id: str | None
+    prompt: str | None
+    negative_prompt: str | None
+    prompt_fill: Mapping[str, str | int | float] | None
+    n: int
+    size: str
+    style: str
+    try_num: int | None
+    timeout: float | None
+    retry_action: Retry | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from fengchao.address import checked_base_url, warn_of_logger_level
 from fengchao.answers import AsyncAnswerStream
-from fengchao.arguments import ChatArguments, ChatOptions, DrawArguments, Mode, Turn
+from fengchao.arguments import (
+    ChatArguments,
+    ChatOptions,
+    DrawArguments,
+    DrawOptions,
+    Mode,
+    Turn,
+)
 from fengchao.backend import Backend
 from fengchao.calls import Calls, Errors
 from fengchao.errors import ClientSetupError
@@ -20,7 +27,17 @@ from fengchao.retry import Retry
 from fengchao.signing import Signer
 from fengchao.transport import TIMEOUT_S
 from fengchao.uploads import Paths, Report, reporter
-from fengchao.wire.models import FinalResponse
+from fengchao.wire.models import (
+    ChatCompletionResponse,
+    FileList,
+    FinalResponse,
+    KGList,
+    ModelList,
+    PromptList,
+    TaskCard,
+    TaskList,
+)
+from fengchao.wire.usage import UsageReport
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -99,17 +116,17 @@ class FengChaoAsync:
         """Let go of what `async with` keeps; calls under way are not disturbed, and later ones still work."""
         await self._backend.close()
 
-    async def models(self) -> FinalResponse:
+    async def models(self) -> FinalResponse[ModelList]:
         """The models: `data` is a `ModelList`."""
-        return await self._calls.listing("models")
+        return await self._calls.listing(ModelList)
 
-    async def prompts(self) -> FinalResponse:
+    async def prompts(self) -> FinalResponse[PromptList]:
         """The preset instructions: `data` is a `PromptList`."""
-        return await self._calls.listing("prompts")
+        return await self._calls.listing(PromptList)
 
-    async def kgs(self) -> FinalResponse:
+    async def kgs(self) -> FinalResponse[KGList]:
         """The knowledge bases: `data` is a `KGList`."""
-        return await self._calls.listing("kgs")
+        return await self._calls.listing(KGList)
 
     @overload
     async def chat(
@@ -120,6 +137,16 @@ class FengChaoAsync:
         mode: Literal["stream"],
         **options: Unpack[ChatOptions],
     ) -> AsyncAnswerStream: ...
+
+    @overload
+    async def chat(
+        self,
+        model: str,
+        query: str | None = None,
+        *,
+        mode: Literal["async"],
+        **options: Unpack[ChatOptions],
+    ) -> FinalResponse[str]: ...
 
     @overload
     async def chat(
@@ -139,7 +166,7 @@ class FengChaoAsync:
         temperature: float | None = 0.8,
         top_p: float | None = 0.75,
         max_tokens: int | None = 256,
-        mode: Mode = "invoke",
+        mode: Literal["invoke", "async_result"] = "invoke",
         knowledge: str | None = None,
         top_k: int | None = 5,
         threshold: float | None = 500,
@@ -154,7 +181,7 @@ class FengChaoAsync:
         *,
         json_schema: Mapping[str, Any] | None = None,
         resumable: bool = False,
-    ) -> FinalResponse: ...
+    ) -> FinalResponse[ChatCompletionResponse]: ...
 
     async def chat(
         self,
@@ -188,7 +215,7 @@ class FengChaoAsync:
         *,
         json_schema: Mapping[str, Any] | None = None,
         resumable: bool = False,
-    ) -> FinalResponse | AsyncAnswerStream:
+    ) -> FinalResponse[str | ChatCompletionResponse] | AsyncAnswerStream:
         """
         Ask a model.
 
@@ -273,7 +300,7 @@ class FengChaoAsync:
         *,
         since: str | None = None,
         until: str | None = None,
-    ) -> FinalResponse:
+    ) -> FinalResponse[UsageReport]:
         """
         What these keys used, and what is left of their limits: `data` is a `UsageReport`.
 
@@ -284,17 +311,17 @@ class FengChaoAsync:
         """
         return await self._calls.usage(by, since, until)
 
-    async def tasks(self, limit: int = 100) -> FinalResponse:
+    async def tasks(self, limit: int = 100) -> FinalResponse[TaskList]:
         """The asynchronous tasks of these keys, newest first: `data` is a `TaskList`."""
         return await self._calls.tasks(limit)
 
-    async def cancel_task(self, task_id: str) -> FinalResponse:
+    async def cancel_task(self, task_id: str) -> FinalResponse[TaskCard]:
         """End an asynchronous task; `data` is its `TaskCard` afterwards. One that has ended stays as it is."""
         return await self._calls.cancel(task_id)
 
     async def wait_for(
         self, task_id: str, *, timeout: float | None = None, interval: float = 1.0
-    ) -> FinalResponse:
+    ) -> FinalResponse[ChatCompletionResponse]:
         """
         The answer of an asynchronous task, once it has one.
 
@@ -330,7 +357,7 @@ class FengChaoAsync:
         *,
         progress: bool | Report | None = None,
         timeout: float | None = None,
-    ) -> FinalResponse:
+    ) -> FinalResponse[FileList]:
         """
         Upload files of this machine, to ask about them in any number of chats: `chat(…, files=[card.id])`.
 
@@ -349,13 +376,42 @@ class FengChaoAsync:
         """
         return await self._calls.upload(files, reporter(progress), timeout)
 
-    async def files(self) -> FinalResponse:
+    async def files(self) -> FinalResponse[FileList]:
         """The files that were uploaded with these keys and have not expired: `data` is a `FileList`, newest first."""
         return await self._calls.files()
 
-    async def delete_file(self, file_id: str) -> FinalResponse:
+    async def delete_file(self, file_id: str) -> FinalResponse[None]:
         """Delete an uploaded file, named by its `id`, and its copies at vendors."""
         return await self._calls.delete_file(file_id)
+
+    @overload
+    async def t2i(
+        self,
+        model: str,
+        query: str | None = None,
+        *,
+        mode: Literal["async"],
+        **options: Unpack[DrawOptions],
+    ) -> FinalResponse[str]: ...
+
+    @overload
+    async def t2i(
+        self,
+        model: str,
+        query: str | None = None,
+        request_id: str | None = None,
+        task_id: str | None = None,
+        prompt: str | None = None,
+        negative_prompt: str | None = "",
+        prompt_fill: Mapping[str, str | int | float] | None = None,
+        n: int = 1,
+        size: str = "1024x1024",
+        style: str = "Base",
+        mode: Literal["invoke", "async_result"] = "invoke",
+        try_num: int | None = None,
+        timeout: float | None = None,
+        retry_action: Retry | None = None,
+    ) -> FinalResponse[ChatCompletionResponse]: ...
 
     async def t2i(
         self,
@@ -373,7 +429,7 @@ class FengChaoAsync:
         try_num: int | None = None,
         timeout: float | None = None,
         retry_action: Retry | None = None,
-    ) -> FinalResponse:
+    ) -> FinalResponse[str | ChatCompletionResponse]:
         """
         Draw pictures from a text. Each is a choice of the answer, its content an address or a `data:` URL.
 

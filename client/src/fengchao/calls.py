@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
-from typing import Literal
+from typing import Literal, TypeVar, cast
 
 from fengchao.arguments import ChatArguments, DrawArguments
-from fengchao.backend import Backend, Listing
+from fengchao.backend import Backend, Event, Listing
 from fengchao.errors import FengChaoAPIError
 from fengchao.polling import polled
 from fengchao.uploads import Paths, Report
-from fengchao.wire.models import FinalResponse
+from fengchao.wire.models import (
+    ChatCompletionResponse,
+    FileList,
+    FinalResponse,
+    TaskCard,
+    TaskList,
+)
+from fengchao.wire.usage import UsageReport
 
 Errors = Literal["return", "raise"]
+
+T = TypeVar("T")
 
 
 class Calls:
@@ -28,29 +37,31 @@ class Calls:
         self._backend = backend
         self._raises = errors == "raise"
 
-    async def listing(self, what: Listing) -> FinalResponse:
-        """A list."""
-        return await self._settled(self._backend.listing(what))
+    async def listing(self, shape: type[Listing]) -> FinalResponse[Listing]:
+        """The list of that shape."""
+        return await self._settled(self._backend.listing(shape))
 
-    async def chat(self, arguments: ChatArguments) -> FinalResponse:
+    async def chat(self, arguments: ChatArguments) -> FinalResponse[str | ChatCompletionResponse]:
         """A whole answer, or what an asynchronous mode answers."""
         return await self._settled(self._backend.chat(arguments))
 
-    async def usage(self, by: str, since: str | None, until: str | None) -> FinalResponse:
+    async def usage(
+        self, by: str, since: str | None, until: str | None
+    ) -> FinalResponse[UsageReport]:
         """What the keys used, and what is left of their limits."""
         return await self._settled(self._backend.usage(by, since, until))
 
-    async def tasks(self, limit: int) -> FinalResponse:
+    async def tasks(self, limit: int) -> FinalResponse[TaskList]:
         """The caller's asynchronous tasks."""
         return await self._settled(self._backend.tasks(limit))
 
-    async def cancel(self, task_id: str) -> FinalResponse:
+    async def cancel(self, task_id: str) -> FinalResponse[TaskCard]:
         """End one of them."""
         return await self._settled(self._backend.cancel(task_id))
 
     async def wait_for(
         self, task_id: str, *, interval_s: float, timeout_s: float | None
-    ) -> FinalResponse:
+    ) -> FinalResponse[ChatCompletionResponse]:
         """The answer of a task, once it has one."""
         waiting = polled(
             lambda: self._backend.result(task_id), interval_s=interval_s, timeout_s=timeout_s
@@ -59,35 +70,33 @@ class Calls:
 
     def attach(
         self, task_id: str, start: int, timeout_s: float | None
-    ) -> AsyncGenerator[FinalResponse, None]:
+    ) -> AsyncGenerator[Event, None]:
         """The events of a resumable stream; as `stream`."""
         return self._streamed(self._backend.attach(task_id, start, timeout_s))
 
     async def upload(
         self, paths: Paths, report: Report | None, timeout_s: float | None
-    ) -> FinalResponse:
+    ) -> FinalResponse[FileList]:
         """Files of this machine, given to the service."""
         return await self._settled(self._backend.upload(paths, report, timeout_s))
 
-    async def files(self) -> FinalResponse:
+    async def files(self) -> FinalResponse[FileList]:
         """The caller's files there."""
         return await self._settled(self._backend.files())
 
-    async def delete_file(self, file_id: str) -> FinalResponse:
+    async def delete_file(self, file_id: str) -> FinalResponse[None]:
         """One of them, deleted."""
         return await self._settled(self._backend.delete_file(file_id))
 
-    async def draw(self, arguments: DrawArguments) -> FinalResponse:
+    async def draw(self, arguments: DrawArguments) -> FinalResponse[str | ChatCompletionResponse]:
         """Pictures."""
         return await self._settled(self._backend.draw(arguments))
 
-    def stream(self, arguments: ChatArguments) -> AsyncGenerator[FinalResponse, None]:
+    def stream(self, arguments: ChatArguments) -> AsyncGenerator[Event, None]:
         """The events of an answer; where failures are returned, a failure is the last of them."""
         return self._streamed(self._backend.stream(arguments))
 
-    async def _streamed(
-        self, source: AsyncGenerator[FinalResponse, None]
-    ) -> AsyncGenerator[FinalResponse, None]:
+    async def _streamed(self, source: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
         try:
             async with aclosing(source) as events:
                 async for event in events:
@@ -97,10 +106,10 @@ class Calls:
                 raise
             yield error.response
 
-    async def _settled(self, call: Awaitable[FinalResponse]) -> FinalResponse:
+    async def _settled(self, call: Awaitable[FinalResponse[T]]) -> FinalResponse[T]:
         try:
             return await call
         except FengChaoAPIError as error:
             if self._raises:
                 raise
-            return error.response
+            return cast("FinalResponse[T]", error.response)  # its data is that of a failure

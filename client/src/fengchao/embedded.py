@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from fengchao.arguments import ChatArguments, DrawArguments
-from fengchao.backend import Listing
+from fengchao.backend import Event, Listing
 from fengchao.errors import error_for, error_of
 from fengchao.retry import steered
 from fengchao.uploads import (
@@ -43,7 +43,6 @@ from fengchao.wire.models import (
     ChatCompletionResponse,
     FileList,
     FinalResponse,
-    KGList,
     ModelList,
     PromptList,
     TaskCard,
@@ -92,17 +91,17 @@ class EmbeddedBackend:
     async def close(self) -> None:
         """Nothing to let go of."""
 
-    async def listing(self, what: Listing) -> FinalResponse:
+    async def listing(self, shape: type[Listing]) -> FinalResponse[Listing]:
         """A list."""
-        if what == "models":
-            models = model_list(await self._gateway.discover())
-            return FinalResponse(data=ModelList.model_validate(models))
-        if what == "prompts":
-            prompts = prompt_list(self._gateway.prompts())
-            return FinalResponse(data=PromptList.model_validate(prompts))
-        return FinalResponse(data=KGList.model_validate(kg_list(self._gateway.knowledge_bases())))
+        if shape is ModelList:
+            found = model_list(await self._gateway.discover())
+        elif shape is PromptList:
+            found = prompt_list(self._gateway.prompts())
+        else:
+            found = kg_list(self._gateway.knowledge_bases())
+        return FinalResponse(data=shape.model_validate(found))
 
-    async def chat(self, arguments: ChatArguments) -> FinalResponse:
+    async def chat(self, arguments: ChatArguments) -> FinalResponse[str | ChatCompletionResponse]:
         """A whole answer."""
         with _as_answers(arguments):
             async with asyncio.timeout(self._limit(arguments)):
@@ -114,7 +113,7 @@ class EmbeddedBackend:
         whole = answer(completion, exchange.passages, as_json=wants_json(body))
         return FinalResponse(data=ChatCompletionResponse.model_validate(whole))
 
-    async def stream(self, arguments: ChatArguments) -> AsyncGenerator[FinalResponse, None]:
+    async def stream(self, arguments: ChatArguments) -> AsyncGenerator[Event, None]:
         """The events of an answer."""
         limit_s = self._limit(arguments)
         with _as_answers(arguments):
@@ -141,19 +140,19 @@ class EmbeddedBackend:
 
     async def upload(
         self, paths: Paths, report: Report | None, timeout_s: float | None
-    ) -> FinalResponse:
+    ) -> FinalResponse[FileList]:
         """Files of this machine, given to the gateway."""
         with _as_answers():
             async with asyncio.timeout(self._timeout_s if timeout_s is None else timeout_s):
                 records = await self._taken(paths, report)
         return FinalResponse(data=FileList.model_validate(file_list(records)))
 
-    async def files(self) -> FinalResponse:
+    async def files(self) -> FinalResponse[FileList]:
         """The files of this process."""
         records = await self._gateway.files.all(EMBEDDED)
         return FinalResponse(data=FileList.model_validate(file_list(records)))
 
-    async def delete_file(self, file_id: str) -> FinalResponse:
+    async def delete_file(self, file_id: str) -> FinalResponse[None]:
         """One of them, deleted."""
         with _as_answers():
             await self._gateway.files.delete(file_id, EMBEDDED)
@@ -190,7 +189,7 @@ class EmbeddedBackend:
             payload["files"] = [there[n].id if n in there else n for n in names]
         return check_chat_body(payload)
 
-    async def draw(self, arguments: DrawArguments) -> FinalResponse:
+    async def draw(self, arguments: DrawArguments) -> FinalResponse[str | ChatCompletionResponse]:
         """Pictures."""
         limit_s = self._timeout_s if arguments.timeout is None else arguments.timeout
         with _as_answers(arguments):
@@ -201,13 +200,15 @@ class EmbeddedBackend:
                 result = await self._gateway.draw(to_draw_call(body))
         return FinalResponse(data=ChatCompletionResponse.model_validate(drawn(result, body.model)))
 
-    async def result(self, task_id: str) -> FinalResponse:
+    async def result(self, task_id: str) -> FinalResponse[ChatCompletionResponse]:
         """The answer of an asynchronous task."""
         with _as_answers():
             whole = await self._jobs.result(task_id)
         return FinalResponse(data=ChatCompletionResponse.model_validate(whole))
 
-    async def usage(self, by: str, since: str | None, until: str | None) -> FinalResponse:
+    async def usage(
+        self, by: str, since: str | None, until: str | None
+    ) -> FinalResponse[UsageReport]:
         """What this process used."""
         with _as_answers():
             if by not in BY:
@@ -219,13 +220,13 @@ class EmbeddedBackend:
             )
         return FinalResponse(data=UsageReport.model_validate(usage_report(account)))
 
-    async def tasks(self, limit: int) -> FinalResponse:
+    async def tasks(self, limit: int) -> FinalResponse[TaskList]:
         """The asynchronous tasks."""
         with _as_answers():
             listed = task_list(await self._jobs.list(limit=limit))
         return FinalResponse(data=TaskList.model_validate(listed))
 
-    async def cancel(self, task_id: str) -> FinalResponse:
+    async def cancel(self, task_id: str) -> FinalResponse[TaskCard]:
         """End one of them."""
         with _as_answers():
             card = task_card(await self._jobs.cancel(task_id))
@@ -233,7 +234,7 @@ class EmbeddedBackend:
 
     async def attach(
         self, task_id: str, start: int, timeout_s: float | None
-    ) -> AsyncGenerator[FinalResponse, None]:
+    ) -> AsyncGenerator[Event, None]:
         """The events of a resumable stream, from number `start` on."""
         limit_s = self._timeout_s if timeout_s is None else timeout_s
         if start < 0:
@@ -253,7 +254,7 @@ class EmbeddedBackend:
         jobs.register(*KINDS)
         return jobs
 
-    async def _task(self, body: ChatBody | DrawBody) -> FinalResponse:
+    async def _task(self, body: ChatBody | DrawBody) -> FinalResponse[str | ChatCompletionResponse]:
         jobs = self._jobs
         if body.mode == "async":
             if isinstance(body, DrawBody):
@@ -292,7 +293,7 @@ def _as_answers(
             asked = (None, None) if arguments is None else (arguments.request_id, arguments.model)
             whole = failed(said, request_id=asked[0], model=asked[1])
             data = ChatCompletionResponse.model_validate(whole)
-        response = FinalResponse(status=said.body_status, msg=said.msg, data=data)
+        response: Event = FinalResponse(status=said.body_status, msg=said.msg, data=data)
         raise error_for(response) from error
     except TimeoutError as error:
         raise error_of(Code.TIMEOUT, "服务未在时限内回答") from error

@@ -22,7 +22,7 @@ With errors="return", which is the default, the same facts come as a `FinalRespo
 from __future__ import annotations
 
 from fengchao.wire.codes import Code, failure
-from fengchao.wire.models import FinalResponse
+from fengchao.wire.models import ChatCompletionResponse, FinalResponse
 
 
 class FengChaoAPIError(Exception):
@@ -37,7 +37,7 @@ class FengChaoAPIError(Exception):
 
     def __init__(
         self,
-        response: FinalResponse,
+        response: FinalResponse[ChatCompletionResponse],
         *,
         retryable: bool = False,
         retry_after_s: float | None = None,
@@ -129,7 +129,10 @@ _BY_STATUS: dict[int, type[FengChaoAPIError]] = {
 
 
 def error_for(
-    response: FinalResponse, *, retryable: bool = False, retry_after_s: float | None = None
+    response: FinalResponse[ChatCompletionResponse],
+    *,
+    retryable: bool = False,
+    retry_after_s: float | None = None,
 ) -> FengChaoAPIError:
     """The error that a failed response stands for."""
     kind = _BY_STATUS.get(response.status)

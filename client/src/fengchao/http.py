@@ -18,7 +18,7 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from fengchao.arguments import ChatArguments, DrawArguments
-from fengchao.backend import Listing
+from fengchao.backend import Event, Listing
 from fengchao.channels import Channels
 from fengchao.errors import FengChaoAPIError, error_for, error_of
 from fengchao.retry import Retry, steered, with_retries
@@ -34,16 +34,17 @@ from fengchao.wire.models import (
     KGList,
     ModelList,
     PromptList,
+    TaskCard,
     TaskList,
     TaskResponse,
     UploadResponse,
 )
-from fengchao.wire.usage import UsageResponse
+from fengchao.wire.usage import UsageReport, UsageResponse
 
-_LISTS: dict[Listing, tuple[str, type[ModelList | PromptList | KGList]]] = {
-    "models": ("/aigc/models/", ModelList),
-    "prompts": ("/aigc/prompts/", PromptList),
-    "kgs": ("/aigc/kgs/", KGList),
+_LISTS: dict[type[BaseModel], str] = {
+    ModelList: "/aigc/models/",
+    PromptList: "/aigc/prompts/",
+    KGList: "/aigc/kgs/",
 }
 _ONLINE, _LOCAL = "/aigc/chat/", "/aigc/local_chat/"
 _UPLOAD, _FILES, _DRAW = "/aigc/uploadfiles/", "/aigc/files/", "/aigc/t2i/"
@@ -82,14 +83,14 @@ class HttpBackend:
         if shared is not None:
             await self._sessions.give(shared)
 
-    async def listing(self, what: Listing) -> FinalResponse:
+    async def listing(self, shape: type[Listing]) -> FinalResponse[Listing]:
         """A list; needs no keys."""
-        path, shape = _LISTS[what]
+        path = _LISTS[shape]
         async with self._sessions.lease() as shared:
             raw = await with_retries(lambda: self._transport.get(shared.session, path), None)
         return FinalResponse(data=_parsed(shape, raw))
 
-    async def chat(self, arguments: ChatArguments) -> FinalResponse:
+    async def chat(self, arguments: ChatArguments) -> FinalResponse[str | ChatCompletionResponse]:
         """A whole answer, or the id of a task."""
         if arguments.mode == "async_result" and arguments.task_id:
             return await self._result(
@@ -108,9 +109,9 @@ class HttpBackend:
                 )
 
             raw = await self._routed(shared, arguments, post)
-        return _answered(_parsed(ChatCompletionResponse, raw), arguments.mode)
+        return _submitted(_parsed(ChatCompletionResponse, raw), arguments.mode)
 
-    async def stream(self, arguments: ChatArguments) -> AsyncGenerator[FinalResponse, None]:
+    async def stream(self, arguments: ChatArguments) -> AsyncGenerator[Event, None]:
         """The events of an answer. Tried again only until the first of them."""
         async with self._sessions.lease() as shared:
             body = await self._body(shared, arguments)
@@ -125,7 +126,7 @@ class HttpBackend:
 
     async def attach(
         self, task_id: str, start: int, timeout_s: float | None
-    ) -> AsyncGenerator[FinalResponse, None]:
+    ) -> AsyncGenerator[Event, None]:
         """The events of a resumable stream, from number `start` on."""
         path = f"{_STREAM}{quote(task_id, safe='')}?from={start}"
         async with self._sessions.lease() as shared:
@@ -136,22 +137,24 @@ class HttpBackend:
                 async for answer in answers:
                     yield answer
 
-    async def result(self, task_id: str) -> FinalResponse:
+    async def result(self, task_id: str) -> FinalResponse[ChatCompletionResponse]:
         """The answer of an asynchronous task."""
         return await self._result(task_id, None, None)
 
     async def _result(
         self, task_id: str, timeout_s: float | None, retry: Retry | None
-    ) -> FinalResponse:
+    ) -> FinalResponse[ChatCompletionResponse]:
         # A task is asked for by its id alone: neither its model nor the path it came by matters.
         body = _dumped({"mode": "async_result", "task_id": task_id})
         async with self._sessions.lease() as shared:
             raw = await with_retries(
                 lambda: self._transport.post(shared.session, _ONLINE, body, timeout_s), retry
             )
-        return _answered(_parsed(ChatCompletionResponse, raw), "async_result")
+        return _answered(_parsed(ChatCompletionResponse, raw))
 
-    async def usage(self, by: str, since: str | None, until: str | None) -> FinalResponse:
+    async def usage(
+        self, by: str, since: str | None, until: str | None
+    ) -> FinalResponse[UsageReport]:
         """What the keys used, and what is left of their limits."""
         asked = {"by": by, "since": since, "until": until}
         path = f"{_USAGE}?{urlencode({k: v for k, v in asked.items() if v is not None})}"
@@ -159,14 +162,14 @@ class HttpBackend:
             raw = await with_retries(lambda: self._transport.ask(shared.session, "GET", path), None)
         return FinalResponse(data=_parsed(UsageResponse, raw).data)
 
-    async def tasks(self, limit: int) -> FinalResponse:
+    async def tasks(self, limit: int) -> FinalResponse[TaskList]:
         """The caller's asynchronous tasks."""
         path = f"{_TASKS}?limit={limit}"
         async with self._sessions.lease() as shared:
             raw = await with_retries(lambda: self._transport.ask(shared.session, "GET", path), None)
         return FinalResponse(data=_parsed(TaskList, raw))
 
-    async def cancel(self, task_id: str) -> FinalResponse:
+    async def cancel(self, task_id: str) -> FinalResponse[TaskCard]:
         """End one of them."""
         path = f"{_TASKS}{quote(task_id, safe='')}"
         async with self._sessions.lease() as shared:
@@ -177,14 +180,14 @@ class HttpBackend:
 
     async def upload(
         self, paths: Paths, report: Report | None, timeout_s: float | None
-    ) -> FinalResponse:
+    ) -> FinalResponse[FileList]:
         """Files of this machine, sent."""
         files = await look_at(paths)
         async with self._sessions.lease() as shared:
             sent = await self._sent(shared, files, report, timeout_s)
         return FinalResponse(data=FileList(data=sent.data))
 
-    async def files(self) -> FinalResponse:
+    async def files(self) -> FinalResponse[FileList]:
         """The caller's files."""
         async with self._sessions.lease() as shared:
             raw = await with_retries(
@@ -192,14 +195,14 @@ class HttpBackend:
             )
         return FinalResponse(data=_parsed(FileList, raw))
 
-    async def delete_file(self, file_id: str) -> FinalResponse:
+    async def delete_file(self, file_id: str) -> FinalResponse[None]:
         """One of them, deleted."""
         path = f"{_FILES}{quote(file_id, safe='')}"
         async with self._sessions.lease() as shared:
             await with_retries(lambda: self._transport.ask(shared.session, "DELETE", path), None)
         return FinalResponse()
 
-    async def draw(self, arguments: DrawArguments) -> FinalResponse:
+    async def draw(self, arguments: DrawArguments) -> FinalResponse[str | ChatCompletionResponse]:
         """Pictures."""
         body, once = _dumped(arguments.payload()), _once(arguments)
         async with self._sessions.lease() as shared:
@@ -209,7 +212,7 @@ class HttpBackend:
                 ),
                 steered(arguments.retry_action, arguments.try_num),
             )
-        return _answered(_parsed(ChatCompletionResponse, raw), arguments.mode)
+        return _submitted(_parsed(ChatCompletionResponse, raw), arguments.mode)
 
     async def _routed(
         self, shared: Shared, arguments: ChatArguments, ask: Callable[[str], Awaitable[T]]
@@ -217,9 +220,7 @@ class HttpBackend:
         """Ask on the model's path, with retries; on the other one where the service says so, once."""
 
         async def fetch() -> ModelList:
-            return _parsed(
-                ModelList, await self._transport.get(shared.session, _LISTS["models"][0])
-            )
+            return _parsed(ModelList, await self._transport.get(shared.session, _LISTS[ModelList]))
 
         retry = steered(arguments.retry_action, arguments.try_num)
         model = arguments.model
@@ -262,13 +263,13 @@ class HttpBackend:
         return uploaded
 
 
-async def _read(events: EventStream, *, finished: bool) -> AsyncGenerator[FinalResponse, None]:
+async def _read(events: EventStream, *, finished: bool) -> AsyncGenerator[Event, None]:
     """The answers of a stream, which is closed in the end. `finished`: whether it may end before its first event."""
     try:
         while (event := await events.next()) is not None:
             answer = _parsed(ChatCompletionResponse, event)
             finished = any(choice.finish_reason for choice in answer.choices)
-            yield _answered(answer, "stream")
+            yield _answered(answer)
         if not finished:
             raise error_of(Code.ACCESS_FAILED, "流式结果在结束之前中断")
     finally:
@@ -288,13 +289,20 @@ def _path(*, local: bool) -> str:
     return _LOCAL if local else _ONLINE
 
 
-def _answered(answer: ChatCompletionResponse, mode: str) -> FinalResponse:
+def _answered(answer: ChatCompletionResponse) -> Event:
     status = Code.OK if answer.status is None else answer.status
     if status != Code.OK:
         raise error_for(FinalResponse(status=status, msg=answer.msg or "", data=answer))
+    return FinalResponse(data=answer)
+
+
+def _submitted(
+    answer: ChatCompletionResponse, mode: str
+) -> FinalResponse[str | ChatCompletionResponse]:
+    answered = _answered(answer)
     if mode == "async" and answer.choices:
         return FinalResponse(data=answer.choices[0].message.content)
-    return FinalResponse(data=answer)
+    return answered
 
 
 def _parsed(shape: type[Parsed], raw: bytes) -> Parsed:

@@ -6,12 +6,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from fengchao.errors import ResultNotReadyError
-from fengchao.wire.models import FinalResponse
+from fengchao.wire.models import ChatCompletionResponse, FinalResponse
 
 
 async def polled(
-    ask: Callable[[], Awaitable[FinalResponse]], *, interval_s: float, timeout_s: float | None
-) -> FinalResponse:
+    ask: Callable[[], Awaitable[FinalResponse[ChatCompletionResponse]]],
+    *,
+    interval_s: float,
+    timeout_s: float | None,
+) -> FinalResponse[ChatCompletionResponse]:
     """
     The result of a task.
 

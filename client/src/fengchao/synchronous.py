@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from fengchao.address import checked_base_url, warn_of_logger_level
 from fengchao.answers import AnswerStream
-from fengchao.arguments import ChatArguments, ChatOptions, DrawArguments, Mode, Turn
+from fengchao.arguments import (
+    ChatArguments,
+    ChatOptions,
+    DrawArguments,
+    DrawOptions,
+    Mode,
+    Turn,
+)
 from fengchao.calls import Calls, Errors
 from fengchao.errors import ClientSetupError
 from fengchao.http import HttpBackend
@@ -21,7 +28,17 @@ from fengchao.retry import Retry
 from fengchao.signing import Signer
 from fengchao.transport import TIMEOUT_S
 from fengchao.uploads import Paths, Report, reporter
-from fengchao.wire.models import FinalResponse
+from fengchao.wire.models import (
+    ChatCompletionResponse,
+    FileList,
+    FinalResponse,
+    KGList,
+    ModelList,
+    PromptList,
+    TaskCard,
+    TaskList,
+)
+from fengchao.wire.usage import UsageReport
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -102,17 +119,17 @@ class FengChao:
         """End the client: calls and streams under way are cancelled, connections closed. Calling it again does nothing."""
         self._portal.close()
 
-    def models(self) -> FinalResponse:
+    def models(self) -> FinalResponse[ModelList]:
         """The models: `data` is a `ModelList`."""
-        return self._portal.run(lambda calls: calls.listing("models"))
+        return self._portal.run(lambda calls: calls.listing(ModelList))
 
-    def prompts(self) -> FinalResponse:
+    def prompts(self) -> FinalResponse[PromptList]:
         """The preset instructions: `data` is a `PromptList`."""
-        return self._portal.run(lambda calls: calls.listing("prompts"))
+        return self._portal.run(lambda calls: calls.listing(PromptList))
 
-    def kgs(self) -> FinalResponse:
+    def kgs(self) -> FinalResponse[KGList]:
         """The knowledge bases: `data` is a `KGList`."""
-        return self._portal.run(lambda calls: calls.listing("kgs"))
+        return self._portal.run(lambda calls: calls.listing(KGList))
 
     @overload
     def chat(
@@ -123,6 +140,16 @@ class FengChao:
         mode: Literal["stream"],
         **options: Unpack[ChatOptions],
     ) -> AnswerStream: ...
+
+    @overload
+    def chat(
+        self,
+        model: str,
+        query: str | None = None,
+        *,
+        mode: Literal["async"],
+        **options: Unpack[ChatOptions],
+    ) -> FinalResponse[str]: ...
 
     @overload
     def chat(
@@ -142,7 +169,7 @@ class FengChao:
         temperature: float | None = 0.8,
         top_p: float | None = 0.75,
         max_tokens: int | None = 256,
-        mode: Mode = "invoke",
+        mode: Literal["invoke", "async_result"] = "invoke",
         knowledge: str | None = None,
         top_k: int | None = 5,
         threshold: float | None = 500,
@@ -157,7 +184,7 @@ class FengChao:
         *,
         json_schema: Mapping[str, Any] | None = None,
         resumable: bool = False,
-    ) -> FinalResponse: ...
+    ) -> FinalResponse[ChatCompletionResponse]: ...
 
     def chat(
         self,
@@ -191,7 +218,7 @@ class FengChao:
         *,
         json_schema: Mapping[str, Any] | None = None,
         resumable: bool = False,
-    ) -> FinalResponse | AnswerStream:
+    ) -> FinalResponse[str | ChatCompletionResponse] | AnswerStream:
         """
         Ask a model.
 
@@ -276,7 +303,7 @@ class FengChao:
         *,
         since: str | None = None,
         until: str | None = None,
-    ) -> FinalResponse:
+    ) -> FinalResponse[UsageReport]:
         """
         What these keys used, and what is left of their limits: `data` is a `UsageReport`.
 
@@ -287,17 +314,17 @@ class FengChao:
         """
         return self._portal.run(lambda calls: calls.usage(by, since, until))
 
-    def tasks(self, limit: int = 100) -> FinalResponse:
+    def tasks(self, limit: int = 100) -> FinalResponse[TaskList]:
         """The asynchronous tasks of these keys, newest first: `data` is a `TaskList`."""
         return self._portal.run(lambda calls: calls.tasks(limit))
 
-    def cancel_task(self, task_id: str) -> FinalResponse:
+    def cancel_task(self, task_id: str) -> FinalResponse[TaskCard]:
         """End an asynchronous task; `data` is its `TaskCard` afterwards. One that has ended stays as it is."""
         return self._portal.run(lambda calls: calls.cancel(task_id))
 
     def wait_for(
         self, task_id: str, *, timeout: float | None = None, interval: float = 1.0
-    ) -> FinalResponse:
+    ) -> FinalResponse[ChatCompletionResponse]:
         """
         The answer of an asynchronous task, once it has one.
 
@@ -333,7 +360,7 @@ class FengChao:
         *,
         progress: bool | Report | None = None,
         timeout: float | None = None,
-    ) -> FinalResponse:
+    ) -> FinalResponse[FileList]:
         """
         Upload files of this machine, to ask about them in any number of chats: `chat(…, files=[card.id])`.
 
@@ -352,13 +379,42 @@ class FengChao:
         """
         return self._portal.run(lambda calls: calls.upload(files, reporter(progress), timeout))
 
-    def files(self) -> FinalResponse:
+    def files(self) -> FinalResponse[FileList]:
         """The files that were uploaded with these keys and have not expired: `data` is a `FileList`, newest first."""
         return self._portal.run(lambda calls: calls.files())
 
-    def delete_file(self, file_id: str) -> FinalResponse:
+    def delete_file(self, file_id: str) -> FinalResponse[None]:
         """Delete an uploaded file, named by its `id`, and its copies at vendors."""
         return self._portal.run(lambda calls: calls.delete_file(file_id))
+
+    @overload
+    def t2i(
+        self,
+        model: str,
+        query: str | None = None,
+        *,
+        mode: Literal["async"],
+        **options: Unpack[DrawOptions],
+    ) -> FinalResponse[str]: ...
+
+    @overload
+    def t2i(
+        self,
+        model: str,
+        query: str | None = None,
+        request_id: str | None = None,
+        task_id: str | None = None,
+        prompt: str | None = None,
+        negative_prompt: str | None = "",
+        prompt_fill: Mapping[str, str | int | float] | None = None,
+        n: int = 1,
+        size: str = "1024x1024",
+        style: str = "Base",
+        mode: Literal["invoke", "async_result"] = "invoke",
+        try_num: int | None = None,
+        timeout: float | None = None,
+        retry_action: Retry | None = None,
+    ) -> FinalResponse[ChatCompletionResponse]: ...
 
     def t2i(
         self,
@@ -376,7 +432,7 @@ class FengChao:
         try_num: int | None = None,
         timeout: float | None = None,
         retry_action: Retry | None = None,
-    ) -> FinalResponse:
+    ) -> FinalResponse[str | ChatCompletionResponse]:
         """
         Draw pictures from a text. Each is a choice of the answer, its content an address or a `data:` URL.
 

@@ -7,9 +7,10 @@ Unknown fields are ignored, so that an older SDK reads a newer server.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, cast
 
 from pydantic import BaseModel, Field
+from typing_extensions import TypeVar
 
 from fengchao.wire.usage import UsageReport
 
@@ -292,27 +293,47 @@ class TaskResponse(BaseModel):
     data: TaskCard
 
 
-class FinalResponse(BaseModel):
+Data = (
+    str
+    | ModelList
+    | PromptList
+    | KGList
+    | FileList
+    | ChatCompletionResponse
+    | TaskList
+    | UsageReport
+    | TaskCard
+    | None
+)
+
+D_co = TypeVar("D_co", covariant=True, default=Data)
+
+
+class FinalResponse(BaseModel, Generic[D_co]):
     """
     What every method of the SDK returns.
 
     Attributes:
         msg: 执行成功, or what went wrong.
         status: 200, or the HTTP or body code of what went wrong; see `fengchao.wire.codes`.
-        data: a list, an answer, the id of an asynchronous task, or where one stands.
+        data: a list, an answer, the id of an asynchronous task, or where one stands; which of them, the method's
+            annotation tells. Of a failure None, or what the service said around it.
     """
 
     msg: str = OK_MSG
     status: int = 200
-    data: (
-        str
-        | ModelList
-        | PromptList
-        | KGList
-        | FileList
-        | ChatCompletionResponse
-        | TaskList
-        | UsageReport
-        | TaskCard
-        | None
-    ) = None
+    data: D_co | None = None
+
+    def unwrap(self) -> D_co:
+        """
+        The `data` of a success.
+
+        Raises:
+            FengChaoAPIError: the status is not 200; the class tells which it is, as with `errors="raise"`.
+        """
+        # Here, because the errors are built on these models.
+        from fengchao.errors import error_for
+
+        if self.status != 200:
+            raise error_for(cast("FinalResponse[ChatCompletionResponse]", self))  # a failure's data
+        return cast("D_co", self.data)  # a success has what its method says
