@@ -23,7 +23,7 @@ DISTRIBUTIONS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["too
 
 # The core from the ground up. A module may import those of its own floor and of the floors below, never in a circle.
 FLOORS = [
-    {"types", "errors", "clock", "caller", "limits", "money", "ids"},
+    {"types", "errors", "clock", "caller", "limits", "rates", "money", "ids"},
     {
         "usage",
         "reports",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fengchao_core.limits import BudgetLeft, RatesLeft
+from fengchao_core.limits import BudgetLeft
+from fengchao_core.rates import RatesLeft
 from fengchao_core.reports import UsageQuery, UsageSum
 from fengchao_core.types.shared import dataclass
 

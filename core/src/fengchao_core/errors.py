@@ -43,7 +43,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 if TYPE_CHECKING:
-    from fengchao_core.limits import RatesLeft
+    from fengchao_core.rates import RatesLeft
     from fengchao_core.types import Usage
 
 

@@ -22,11 +22,11 @@ from fengchao_core.errors import InvalidParameter
 from fengchao_core.exchange import Exchange
 from fengchao_core.files import Files
 from fengchao_core.fold import Fold
-from fengchao_core.limits import RatesLeft
 from fengchao_core.pipeline import Pipeline
 from fengchao_core.prompt_keeping import PromptKeeper
 from fengchao_core.prompts import PromptTemplate
 from fengchao_core.provider import Embeds, ModelState, ProviderSpec, TellsState
+from fengchao_core.rates import RatesLeft
 from fengchao_core.reports import Dimension, UsageQuery
 from fengchao_core.retrieval import KnowledgeBase
 from fengchao_core.retry import Retry

@@ -10,8 +10,9 @@ import pytest
 from fengchao_core import Caller, ModelCard, Price
 from fengchao_core.limiter import Calendar, Hold, Limiter, LocalCells, Spending, Spent, Tariff
 from fengchao_core.limiter.cells import Cells
-from fengchao_core.limits import KeyLimits, RatesLeft
+from fengchao_core.limits import KeyLimits
 from fengchao_core.money import Rate, RateBook
+from fengchao_core.rates import RatesLeft
 from fengchao_core.reservation import Reservation
 from fengchao_core.testing import FakeClock
 from fengchao_core.usage import UsageRecord

@@ -10,7 +10,8 @@ from pydantic import BaseModel, Field
 
 if TYPE_CHECKING:
     from fengchao_core.account import Account
-    from fengchao_core.limits import BudgetLeft, RatesLeft
+    from fengchao_core.limits import BudgetLeft
+    from fengchao_core.rates import RatesLeft
 
 Json = dict[str, Any]
 

@@ -31,7 +31,8 @@ from fengchao_core.limiter.rules import (
 )
 from fengchao_core.limiter.spending import Spending
 from fengchao_core.limiter.tariff import NANO, Tariff, whole
-from fengchao_core.limits import Budget, BudgetLeft, KeyLimits, RatesLeft
+from fengchao_core.limits import Budget, BudgetLeft, KeyLimits
+from fengchao_core.rates import RatesLeft
 from fengchao_core.reservation import Reservation
 from fengchao_core.types import Currency
 from fengchao_core.usage import UsageRecord

@@ -9,7 +9,7 @@ from fengchao_core.errors import BudgetExceeded, LimitExceeded
 from fengchao_core.limiter.periods import Calendar
 from fengchao_core.limiter.rules import CONCURRENT, REQUESTS, TOKENS, Rule
 from fengchao_core.limiter.tariff import NANO
-from fengchao_core.limits import RatesLeft
+from fengchao_core.rates import RatesLeft
 from fengchao_core.reservation import Reservation
 
 SOON_S: Final = 1.0

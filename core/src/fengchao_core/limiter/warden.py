@@ -20,8 +20,9 @@ from fengchao_core.limiter.limiter import Hold, Limiter
 from fengchao_core.limiter.periods import Calendar
 from fengchao_core.limiter.spending import ReadsSpending, Spending
 from fengchao_core.limiter.tariff import Tariff
-from fengchao_core.limits import BudgetLeft, RatesLeft
+from fengchao_core.limits import BudgetLeft
 from fengchao_core.money import zone_of
+from fengchao_core.rates import RatesLeft
 from fengchao_core.reservation import Reservation
 from fengchao_core.settings import Settings
 

@@ -6,12 +6,10 @@ once, at the edge (the server, the SDK, the settings), and plain values travel f
 provider's `wire.py` translates.
 """
 
-from fengchao_core.types.answering import NO_USAGE as NO_USAGE
 from fengchao_core.types.answering import Choice as Choice
 from fengchao_core.types.answering import Completion as Completion
 from fengchao_core.types.answering import Delta as Delta
 from fengchao_core.types.answering import ToolCallFragment as ToolCallFragment
-from fengchao_core.types.answering import Usage as Usage
 from fengchao_core.types.asking import DEFAULT_PARAMS as DEFAULT_PARAMS
 from fengchao_core.types.asking import ChatCall as ChatCall
 from fengchao_core.types.asking import ChatParams as ChatParams
@@ -50,3 +48,5 @@ from fengchao_core.types.shared import Currency as Currency
 from fengchao_core.types.shared import FinishReason as FinishReason
 from fengchao_core.types.shared import Role as Role
 from fengchao_core.types.shared import UsageSource as UsageSource
+from fengchao_core.types.using import NO_USAGE as NO_USAGE
+from fengchao_core.types.using import Usage as Usage

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import field
 
-from fengchao_core.types.answering import NO_USAGE, Usage
 from fengchao_core.types.models import Money
 from fengchao_core.types.shared import dataclass
+from fengchao_core.types.using import NO_USAGE, Usage
 
 
 @dataclass(frozen=True, slots=True)

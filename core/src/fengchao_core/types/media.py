@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field
 from typing import Literal
 
-from fengchao_core.types.answering import NO_USAGE, Usage
 from fengchao_core.types.models import Money
 from fengchao_core.types.shared import dataclass, empty
+from fengchao_core.types.using import NO_USAGE, Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from fengchao_core.limits import RatesLeft
+from fengchao_core.rates import RatesLeft
 
 if TYPE_CHECKING:
     from fengchao_server.dispatch import Call
