@@ -11,7 +11,7 @@ from fengchao_server.answers import JSON_UTF8, Answer
 from fengchao_server.days import instant
 
 if TYPE_CHECKING:
-    from fengchao_server.dispatch import Call
+    from fengchao_server.call import Call
 
 
 async def own_usage(call: Call) -> Answer:

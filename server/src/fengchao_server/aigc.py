@@ -30,7 +30,7 @@ from fengchao.wire.events import AnswerEvents, frame
 from fengchao_server import refusals as r
 from fengchao_server.answers import JSON_UTF8, Answer
 from fengchao_server.bodies import parse_object
-from fengchao_server.dispatch import Call
+from fengchao_server.call import Call
 from fengchao_server.tasks import resumable_stream
 
 _NOT_KEPT: Final = {"Cache-Control": "no-store"}

@@ -12,37 +12,30 @@ status any more, so its error leaves as its last event.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextvars import ContextVar
 from itertools import count
 from time import perf_counter
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from aiohttp import web
 
 from fengchao.wire import BodyError
-from fengchao_core import EMBEDDED, Caller
 from fengchao_core.errors import AuthenticationFailed, FengChaoError
-from fengchao_server.addresses import Address, client_address
-from fengchao_server.answers import Answer, ClientGoneError, EventStream, KeepAlives
-from fengchao_server.auditing import Auditor, auditor
+from fengchao_server.answers import Answer, ClientGoneError, KeepAlives
 from fengchao_server.bodies import parse_object, read_body
+from fengchao_server.call import Call
 from fengchao_server.lines import RequestLine, line_of, say
 from fengchao_server.refusals import Incident, MethodNotAllowed
-from fengchao_server.repeats import HEADER, RecordedStream, Repeats
+from fengchao_server.repeats import HEADER, Repeats
 
 if TYPE_CHECKING:
-    from fengchao_core.exchange import Exchange
     from fengchao_core.gateway import Gateway
-    from fengchao_core.types import ModelCard, Usage
     from fengchao_server.admin.desk import Desk
-    from fengchao_server.admin.people import Operator
     from fengchao_server.keyring import Keyring
-    from fengchao_server.routes import Route, RouteTable
+    from fengchao_server.routes import RouteTable
 
 log = structlog.get_logger()
 
@@ -52,114 +45,7 @@ REQUEST_ID: ContextVar[str] = ContextVar("fengchao_request_id", default="")
 CLIENT_CLOSED: Final = 499
 """What the log says where the caller left before the answer; never sent."""
 
-_DISCOVERY_S: Final = 5.0
 _LOOK_EVERY_S: Final = 0.25
-
-
-class Call:
-    """
-    One request on its way through the server.
-
-    Attributes:
-        id: of this HTTP request, in the log and in `X-Request-Id`.
-        route: what serves it, once that is found.
-        path: of the route, or of the request where no route has it; never with a query, which may hold a secret.
-        operator: who is signed in, where the route wants that.
-        params: values of the path's parameters.
-        document: the parsed body, where the route wants one.
-        model: as asked, for the log.
-        conversation: the caller's id of the conversation, where its body has one.
-        usage: what it used, for the log, where no exchange says so.
-        exchange: what the gateway runs for it, once it does.
-        stream: the stream of events it is answered with, once it is.
-        received: the body as it came, where it is needed again.
-        is_recorded: whether a stream must remember what it sends.
-    """
-
-    # Most requests set few of these: defaults on the class cost them nothing.
-    route: Route | None = None
-    path = ""
-    caller: Caller = EMBEDDED
-    operator: Operator | None = None
-    params: Mapping[str, str] = MappingProxyType({})
-    document: Mapping[str, Any] = MappingProxyType({})
-    model = ""
-    conversation = ""
-    usage: Usage | None = None
-    exchange: Exchange | None = None
-    stream: EventStream | None = None
-    is_recorded = False
-    received: bytes | None = None
-
-    def __init__(self, request: web.BaseRequest, id_: str, server: Dispatcher) -> None:
-        self.request = request
-        self.id = id_
-        self.gateway = server.gateway
-        self._server = server
-
-    async def issue_token(self, api_key: str, secret_key: str) -> str:
-        """A token of the key pair. Raises `AuthenticationFailed`."""
-        keyring = self._server.keyring
-        try:
-            token = keyring.issue_token(api_key, secret_key)
-        except AuthenticationFailed:
-            if not await self._server.look_again():
-                raise
-            token = keyring.issue_token(api_key, secret_key)
-        keyring.check_place(api_key, self.address)
-        return token
-
-    @property
-    def desk(self) -> Desk:
-        """Where operators sign in."""
-        return self._server.desk
-
-    @property
-    def keyring(self) -> Keyring:
-        """The callers' keys."""
-        return self._server.keyring
-
-    @property
-    def address(self) -> Address | None:
-        """Where the request comes from."""
-        return client_address(self.request, self._server.desk.trusted)
-
-    @property
-    def who(self) -> Operator:
-        """The operator that is signed in; there is one wherever the route wants one."""
-        if self.operator is None:
-            raise AssertionError("the route lets anybody in")
-        return self.operator
-
-    @property
-    def entry(self) -> Auditor:
-        """What makes audit records of the operator that is signed in: `call.entry("words.add", name, after={…})`."""
-        return auditor(self.who.actor, self.desk.clock, self.address)
-
-    @property
-    def routes(self) -> RouteTable:
-        """Everything that is served."""
-        return self._server.routes
-
-    async def models(self) -> tuple[ModelCard, ...]:
-        """The models; an endpoint that is slow to list its own is not waited for."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_DISCOVERY_S):
-                await self.gateway.discover()
-        return self.gateway.models()
-
-    async def body(self) -> bytes:
-        """The body, for a handler that reads it itself."""
-        if self.received is None:
-            self.received = await read_body(self.request, self._server.max_body_bytes)
-        return self.received
-
-    def events(self) -> EventStream:
-        """Answer with server-sent events; comments fill long silences."""
-        kind = RecordedStream if self.is_recorded else EventStream
-        stream = self.stream = kind(self.request, self.id)
-        self._server.keep_alives.add(stream)
-        return stream
 
 
 class Dispatcher:

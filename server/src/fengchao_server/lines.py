@@ -17,7 +17,7 @@ from fengchao_core import EMBEDDED, Caller
 
 if TYPE_CHECKING:
     from fengchao_core.types import Usage
-    from fengchao_server.dispatch import Call
+    from fengchao_server.call import Call
 
 log = structlog.get_logger()
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from fengchao.wire import MSG
 from fengchao_server import static
 from fengchao_server.answers import HTML, JSON_UTF8, Answer
-from fengchao_server.dispatch import Call
+from fengchao_server.call import Call
 from fengchao_server.openapi import document
 from fengchao_server.v1.errors import TABLE
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from fengchao_core.settings import IdempotencySettings
-    from fengchao_server.dispatch import Call
+    from fengchao_server.call import Call
     from fengchao_server.routes import Handler
 
 fcntl: ModuleType | None

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from fengchao_server.answers import Answer
-    from fengchao_server.dispatch import Call
+    from fengchao_server.call import Call
 
 
 class Shape(Protocol):

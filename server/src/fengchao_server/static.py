@@ -18,7 +18,7 @@ from fengchao_server.answers import HTML, Answer
 from fengchao_server.refusals import NotFound
 
 if TYPE_CHECKING:
-    from fengchao_server.dispatch import Call
+    from fengchao_server.call import Call
 
 APP_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "

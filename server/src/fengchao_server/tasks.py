@@ -9,7 +9,7 @@ from fengchao.wire import BodyError, ChatBody, tasks
 from fengchao.wire.bridge import Channel
 from fengchao.wire.events import framed
 from fengchao_server.answers import JSON_UTF8, Answer, EventStream
-from fengchao_server.dispatch import Call
+from fengchao_server.call import Call
 
 TASK_ID_HEADER: Final = "X-Task-Id"
 """The header of a resumable stream that says what to read it again with."""

@@ -16,7 +16,7 @@ from fengchao_core.errors import FileRefused
 from fengchao_core.files import ANYBODY
 from fengchao_core.store import FileRecord
 from fengchao_server.answers import JSON_UTF8, Answer
-from fengchao_server.dispatch import Call
+from fengchao_server.call import Call
 from fengchao_server.refusals import BodyTimeout
 
 IDLE_S: Final = 30.0

@@ -14,7 +14,7 @@ from fengchao_server.routes import Route
 if TYPE_CHECKING:
     from fengchao_core.store import AuditRecord
     from fengchao_server.answers import Answer
-    from fengchao_server.dispatch import Call
+    from fengchao_server.call import Call
 
 _MOST = 500
 _LARGEST_ID = 2**62

@@ -17,7 +17,7 @@ from fengchao_server.routes import Route
 
 if TYPE_CHECKING:
     from fengchao_server.admin.people import Operator
-    from fengchao_server.dispatch import Call
+    from fengchao_server.call import Call
 
 
 class SignIn(Asked):

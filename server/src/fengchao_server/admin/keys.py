@@ -28,8 +28,8 @@ from fengchao_server.terms import (
 if TYPE_CHECKING:
     from fengchao_core.store import KeyRecord
     from fengchao_server.answers import Answer
+    from fengchao_server.call import Call
     from fengchao_server.credentials import NewKey
-    from fengchao_server.dispatch import Call
 
 
 class Terms(Asked):

@@ -16,7 +16,7 @@ from fengchao_server.routes import Route
 
 if TYPE_CHECKING:
     from fengchao_server.answers import Answer
-    from fengchao_server.dispatch import Call
+    from fengchao_server.call import Call
 
 
 class OwnToken(BaseModel):

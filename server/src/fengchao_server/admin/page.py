@@ -12,7 +12,7 @@ from fengchao_server.refusals import NotFound
 from fengchao_server.routes import Route
 
 if TYPE_CHECKING:
-    from fengchao_server.dispatch import Call
+    from fengchao_server.call import Call
 
 _TYPES: Final = {
     "app.css": b"text/css; charset=utf-8",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fengchao_core.prompt_keeping import PromptKeeper
     from fengchao_core.store import PromptVersion
     from fengchao_server.answers import Answer
-    from fengchao_server.dispatch import Call
+    from fengchao_server.call import Call
 
 
 class PresetToAdd(Asked):

@@ -13,7 +13,7 @@ from fengchao_server.bodies import parse_object
 from fengchao_server.refusals import Invalid
 
 if TYPE_CHECKING:
-    from fengchao_server.dispatch import Call
+    from fengchao_server.call import Call
 
 M = TypeVar("M", bound="Asked")
 

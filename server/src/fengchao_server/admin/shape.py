@@ -23,7 +23,7 @@ from fengchao_server.answers import JSON_UTF8, Answer
 from fengchao_server.shapes import Shape
 
 if TYPE_CHECKING:
-    from fengchao_server.dispatch import Call
+    from fengchao_server.call import Call
 
 NOT_KEPT: Final = {"Cache-Control": "no-store"}
 """Of every answer under `/admin` that is no static file."""

@@ -26,7 +26,7 @@ from fengchao_server.refusals import Invalid
 from fengchao_server.routes import Route
 
 if TYPE_CHECKING:
-    from fengchao_server.dispatch import Call
+    from fengchao_server.call import Call
 
 _CSV = b"text/csv; charset=utf-8"
 _FILTERS = ("key", "group", "model", "provider", "outcome")

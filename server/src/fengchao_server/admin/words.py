@@ -20,7 +20,7 @@ from fengchao_server.wordlists import FORMATS, format_of
 if TYPE_CHECKING:
     from fengchao_core.store import WordRecord
     from fengchao_core.word_keeping import WordKeeper
-    from fengchao_server.dispatch import Call
+    from fengchao_server.call import Call
 
 _LONGEST_TEST = 100_000
 _MOST_HITS = 1000

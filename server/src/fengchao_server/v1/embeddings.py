@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from fengchao_core.errors import InvalidParameter
 from fengchao_server.answers import Answer
-from fengchao_server.dispatch import Call
+from fengchao_server.call import Call
 from fengchao_server.v1.reading import integer, one_of, refuse, word
 
 MOST_INPUTS: Final = 2048

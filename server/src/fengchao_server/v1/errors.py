@@ -20,7 +20,7 @@ from fengchao_server.v1 import schema
 from fengchao_server.v1.rates import words_of
 
 if TYPE_CHECKING:
-    from fengchao_server.dispatch import Call
+    from fengchao_server.call import Call
 
 _WORTH_WAITING_S: Final = 60.0
 """A client that waits longer for its turn does so in vain: its own patience ends before."""

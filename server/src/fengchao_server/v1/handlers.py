@@ -9,7 +9,7 @@ from typing import Any
 from fengchao_core.errors import UnknownModel
 from fengchao_core.types import ModelCard
 from fengchao_server.answers import Answer
-from fengchao_server.dispatch import Call
+from fengchao_server.call import Call
 from fengchao_server.v1.chat_answer import Chunks, whole
 from fengchao_server.v1.chat_request import read_chat
 from fengchao_server.v1.rates import rate_headers

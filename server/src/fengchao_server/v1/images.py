@@ -8,7 +8,7 @@ from typing import Any, Final
 from fengchao_core.errors import InvalidParameter
 from fengchao_core.types import DrawCall, Image
 from fengchao_server.answers import Answer
-from fengchao_server.dispatch import Call
+from fengchao_server.call import Call
 from fengchao_server.v1.chat_request import HARMFUL
 from fengchao_server.v1.reading import Reader, flag, integer, one_of, text, word
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from fengchao_core.rates import RatesLeft
 
 if TYPE_CHECKING:
-    from fengchao_server.dispatch import Call
+    from fengchao_server.call import Call
 
 _NONE: Final[Mapping[str, str]] = {}
 _HOUR_S: Final = 3600
