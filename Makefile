@@ -31,7 +31,8 @@ test: check  ## everything: set up (torch too), check, run all tests
 	@python=$$(sh tools/find_python) && "$$python" tools/develop.py --group test --extra engine
 	@$(BIN)/pytest -n 2 --dist loadgroup
 
-bench: setup  ## measure the gateway beside a bare forwarder
+bench:  ## measure the gateway beside a bare forwarder, and the word filter beside others
+	@python=$$(sh tools/find_python) && "$$python" tools/develop.py --group bench
 	@$(BIN)/python benchmarks/run.py
 	@$(BIN)/python benchmarks/bench_sensitive.py --check
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 from fengchao_core.errors import InvalidParameter
 from fengchao_server.answers import Answer
 from fengchao_server.call import Call
+from fengchao_server.v1.rates import rate_headers
 from fengchao_server.v1.reading import integer, one_of, refuse, word
 
 MOST_INPUTS: Final = 2048
@@ -54,7 +55,8 @@ async def embeddings(call: Call) -> Answer:
                 "prompt_tokens": result.usage.prompt_tokens,
                 "total_tokens": result.usage.total_tokens,
             },
-        }
+        },
+        headers=rate_headers(call),
     )
 
 

@@ -10,6 +10,7 @@ from fengchao_core.types import DrawCall, Image
 from fengchao_server.answers import Answer
 from fengchao_server.call import Call
 from fengchao_server.v1.chat_request import HARMFUL
+from fengchao_server.v1.rates import rate_headers
 from fengchao_server.v1.reading import Reader, flag, integer, one_of, text, word
 
 _READERS: Final[Mapping[str, Reader]] = {
@@ -39,7 +40,7 @@ async def generations(call: Call) -> Answer:
             "output_tokens": used.completion_tokens,
             "total_tokens": used.total_tokens,
         }
-    return Answer.json(body)
+    return Answer.json(body, headers=rate_headers(call))
 
 
 def read_drawing(document: Mapping[str, Any], request_id: str) -> DrawCall:
