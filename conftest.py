@@ -25,6 +25,8 @@ def pytest_configure() -> None:
         if own or name in vendors:
             del os.environ[name]
     os.environ["FENGCHAO_HOME"] = _HOME
+    # What settings that were not loaded from an environment take for the platform's folder.
+    os.environ["XDG_DATA_HOME"] = _HOME
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost,::1"
 
 

@@ -12,6 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+_HIDE_TORCH = "import sys\nsys.modules['torch'] = sys.modules['transformers'] = None\n"
+"""What Python takes for modules that are not there."""
+
 
 class Served(NamedTuple):
     """A server that serves: its address without a trailing slash, and a key of its own."""
@@ -25,7 +28,9 @@ class Served(NamedTuple):
 
 
 @contextmanager
-def served(home: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Served]:
+def served(
+    home: Path, *arguments: str, env: Mapping[str, str] | None = None, engine: bool = False
+) -> Iterator[Served]:
     """
     `fengchao serve --sandbox`, until the block ends.
 
@@ -33,7 +38,13 @@ def served(home: Path, *arguments: str, env: Mapping[str, str] | None = None) ->
         home: an empty folder for its data.
         arguments: further ones of the command line.
         env: further settings.
+        engine: whether local models run where torch is installed; else they are emulated, which starts at once.
     """
+    if not engine:
+        hidden = home / "without-torch"
+        hidden.mkdir(exist_ok=True)
+        (hidden / "sitecustomize.py").write_text(_HIDE_TORCH, "utf-8")
+        env = {"PYTHONPATH": str(hidden), **(env or {})}
     command = [sys.executable, "-m", "fengchao_server", "serve", "--sandbox", "--json"]
     command += ["--port", "0", *arguments]
     environment = {**os.environ, "FENGCHAO_HOME": str(home), "FENGCHAO__LOG__LEVEL": "error"}

@@ -114,10 +114,7 @@ async def test_local_models_answer(tmp_path, installed):
     """
     if installed:
         pytest.importorskip("torch", reason="the engine's libraries are not installed")
-    else:  # what Python takes for a module that is not there
-        hidden = "import sys\nsys.modules['torch'] = sys.modules['transformers'] = None\n"
-        (tmp_path / "sitecustomize.py").write_text(hidden, "utf-8")
-    with served(tmp_path, env={} if installed else {"PYTHONPATH": str(tmp_path)}) as server:
+    with served(tmp_path, engine=installed) as server:
         headers = {"Authorization": f"Bearer {server.token}"}
         async with aiohttp.ClientSession(headers=headers) as session:
 

@@ -217,7 +217,8 @@ def test_sdk_retry(fengchao, capsys):
         LOCAL, query="请以北京为主题写一篇文章", is_sensitive=False, retry_action=MyRetry()
     )
     assert answered(result)
-    assert "测试效果\n" == capsys.readouterr().out
+    # Beside it may stand what the gateway logs, where nobody has configured that.
+    assert ["测试效果"] == [x for x in capsys.readouterr().out.splitlines() if x == "测试效果"]
 
 
 async def test_http_models(http):
