@@ -147,6 +147,25 @@ def test_every_vendor_variable_is_documented():
         assert f"`providers.{provider}.{key}`" == documented[name][0]
 
 
+def test_every_sdk_method_and_error_is_documented():
+    """reference/sdk.md names every method of the clients, every parameter they are made with, and every error's class."""
+    import fengchao
+
+    text = (REFERENCE / "sdk.md").read_text("utf-8")
+    methods = {row[0].strip("`").partition("(")[0] for row in rows("sdk.md", "## 方法")[1:]}
+    public = {name for name, _ in inspect.getmembers(fengchao.FengChao, inspect.isfunction)}
+    assert {name for name in public if name[0] != "_"} - {"close"} == methods
+    for client in (fengchao.FengChao, fengchao.FengChaoAsync):
+        wanted = inspect.signature(client).parameters.keys() - {"logger_level"}
+        assert {name for name in wanted if f"`{name}`" in text} == wanted
+    errors = {
+        n
+        for n, kind in vars(fengchao).items()
+        if inspect.isclass(kind) and issubclass(kind, Exception)
+    }
+    assert {name for name in errors if f"`{name}`" in text} == errors
+
+
 def test_every_path_is_documented():
     """reference/http.md lists exactly the routes of the server, and which of them want a key."""
     from fengchao_server.api import build_routes
