@@ -182,6 +182,18 @@ class DrawArguments:
         }
 
 
+def checked_start(start: int) -> int:
+    """
+    The number of a stream's event to begin with.
+
+    Raises:
+        InvalidRequestError: it is negative.
+    """
+    if start < 0:
+        raise error_of(Code.INVALID_PARAMETER, "start 应为不小于 0 的整数")
+    return start
+
+
 async def read_file(path: str, param: str) -> bytes:
     """
     A local file, read off the loop.

@@ -13,7 +13,7 @@ from contextlib import aclosing, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from fengchao.arguments import ChatArguments, DrawArguments
+from fengchao.arguments import ChatArguments, DrawArguments, checked_start
 from fengchao.backend import Event, Listing
 from fengchao.errors import error_for, error_of
 from fengchao.retry import steered
@@ -203,7 +203,8 @@ class EmbeddedBackend:
     async def result(self, task_id: str) -> FinalResponse[ChatCompletionResponse]:
         """The answer of an asynchronous task."""
         with _as_answers():
-            whole = await self._jobs.result(task_id)
+            asked = check_chat_body({"mode": "async_result", "task_id": task_id})
+            whole = await self._jobs.result(task_id_of(asked))
         return FinalResponse(data=ChatCompletionResponse.model_validate(whole))
 
     async def usage(
@@ -223,6 +224,8 @@ class EmbeddedBackend:
     async def tasks(self, limit: int) -> FinalResponse[TaskList]:
         """The asynchronous tasks."""
         with _as_answers():
+            if limit < 1:
+                raise BodyError("limit 应为不小于 1 的整数", param="limit")
             listed = task_list(await self._jobs.list(limit=limit))
         return FinalResponse(data=TaskList.model_validate(listed))
 
@@ -237,9 +240,8 @@ class EmbeddedBackend:
     ) -> AsyncGenerator[Event, None]:
         """The events of a resumable stream, from number `start` on."""
         limit_s = self._timeout_s if timeout_s is None else timeout_s
-        if start < 0:
-            raise error_of(Code.INVALID_PARAMETER, "start 应为不小于 0 的整数")
-        async with aclosing(self._jobs.events(task_id, start=start)) as batches:
+        first = checked_start(start)
+        async with aclosing(self._jobs.events(task_id, start=first)) as batches:
             while True:
                 with _as_answers():
                     batch = await _within(limit_s, lambda: anext(batches, None))
@@ -310,5 +312,7 @@ def _instant(text: str | None, param: str) -> datetime | None:
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise BodyError(f"{param} 应为日期，例如 2026-11-21，或带时区的时间", param=param) from None
+        raise BodyError(
+            "since 与 until 应为日期，例如 2026-11-21，或带时区的时间", param=param
+        ) from None
     return found if found.utcoffset() is not None else found.replace(tzinfo=UTC)

@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode
 import orjson
 from pydantic import BaseModel, ValidationError
 
-from fengchao.arguments import ChatArguments, DrawArguments
+from fengchao.arguments import ChatArguments, DrawArguments, checked_start
 from fengchao.backend import Event, Listing
 from fengchao.channels import Channels
 from fengchao.errors import FengChaoAPIError, error_for, error_of
@@ -50,6 +50,9 @@ _ONLINE, _LOCAL = "/aigc/chat/", "/aigc/local_chat/"
 _UPLOAD, _FILES, _DRAW = "/aigc/uploadfiles/", "/aigc/files/", "/aigc/t2i/"
 _USAGE = "/aigc/usage/"
 _TASKS, _STREAM = "/aigc/tasks/", "/aigc/stream/"
+# As the service says it.
+_NO_TASK = "task_id 不存在、已过期，或不属于当前密钥"
+_NO_FILE = "files 文件不存在、已过期，或不属于这个密钥；请重新上传"
 _PATH_MAY_BE_WRONG = frozenset({440, 441, 442})
 
 T = TypeVar("T")
@@ -128,7 +131,7 @@ class HttpBackend:
         self, task_id: str, start: int, timeout_s: float | None
     ) -> AsyncGenerator[Event, None]:
         """The events of a resumable stream, from number `start` on."""
-        path = f"{_STREAM}{quote(task_id, safe='')}?from={start}"
+        path = f"{_STREAM}{_segment(task_id, _NO_TASK)}?from={checked_start(start)}"
         async with self._sessions.lease() as shared:
             events = await with_retries(
                 lambda: self._transport.stream(shared.session, path, None, timeout_s), None
@@ -171,7 +174,7 @@ class HttpBackend:
 
     async def cancel(self, task_id: str) -> FinalResponse[TaskCard]:
         """End one of them."""
-        path = f"{_TASKS}{quote(task_id, safe='')}"
+        path = f"{_TASKS}{_segment(task_id, _NO_TASK)}"
         async with self._sessions.lease() as shared:
             raw = await with_retries(
                 lambda: self._transport.ask(shared.session, "DELETE", path), None
@@ -197,7 +200,7 @@ class HttpBackend:
 
     async def delete_file(self, file_id: str) -> FinalResponse[None]:
         """One of them, deleted."""
-        path = f"{_FILES}{quote(file_id, safe='')}"
+        path = f"{_FILES}{_segment(file_id, _NO_FILE)}"
         async with self._sessions.lease() as shared:
             await with_retries(lambda: self._transport.ask(shared.session, "DELETE", path), None)
         return FinalResponse()
@@ -287,6 +290,13 @@ def _once(arguments: ChatArguments | DrawArguments) -> str | None:
 
 def _path(*, local: bool) -> str:
     return _LOCAL if local else _ONLINE
+
+
+def _segment(name: str, refusal: str) -> str:
+    # These would be read as another path, and answered as one.
+    if name in ("", ".", ".."):
+        raise error_of(Code.INVALID_PARAMETER, refusal)
+    return quote(name, safe="")
 
 
 def _answered(answer: ChatCompletionResponse) -> Event:

@@ -80,9 +80,11 @@ async def look_at(paths: Paths) -> list[LocalFile]:
     The files of these paths.
 
     Raises:
-        FengChaoAPIError: one is not there or no file; the path is not repeated.
+        FengChaoAPIError: there is none, or one is not there or no file; the path is not repeated.
     """
     many = [paths] if isinstance(paths, str | os.PathLike) else paths
+    if not many:
+        raise error_of(Code.INVALID_PARAMETER, "files 为空：请给出至少一个文件的路径")
     return await asyncio.to_thread(lambda: [_look_at(Path(path)) for path in many])
 
 
