@@ -25,6 +25,7 @@ async def clients(tmp_path):
                 "providers": {"zhipu": fengchao_zhipu.SANDBOX.settings(base)},
                 "home": tmp_path / name,
                 "store": {"url": "memory:"},
+                "search": {"provider": "zhipu"},
             }
             settings = Settings.model_validate(tree)
             opening = Gateway.open(settings, store=MemoryStore())
@@ -89,6 +90,57 @@ async def test_remote_and_embedded_say_the_same(name, clients):
     remote, embedded = [await CALLS[name](client) for client in clients]
     assert (remote.status, remote.msg) == (embedded.status, embedded.msg)
     assert type(remote.data) is type(embedded.data)
+
+
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+QUESTIONS = {
+    "plain": {},
+    "system": {"system": "你是诗人"},
+    "preset": {"prompt": "文章摘要"},
+    "filled": {"prompt": "{{query}}{{tone}}", "prompt_fill": {"tone": "正式"}},
+    "history": {
+        "history": [{"role": "user", "content": "你好"}, {"role": "assistant", "content": "好"}]
+    },
+    "sampling": {"do_sample": False, "temperature": 0.2, "top_p": 0.5, "max_tokens": 20},
+    "words": {"is_sensitive": False, "sensitive_replace": True},
+    "json": {"response_format": "json"},
+    "schema": {"json_schema": {"type": "object"}},
+    "picture": {"model": "glm-4v-plus", "image": PIXEL},
+    "aggregated": {"agg_models": ["glm-4-air"]},
+    "searched": {"search_param": {"top_k": 2, "score": 0.1}},
+    "named": {"request_id": "r-1", "timeout": 30, "try_num": 1},
+}
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+async def test_every_parameter_works_in_every_mode_both_ways(name, clients):
+    """Whole, streamed and as a task, remote and embedded, a question with a parameter is answered with the same parts."""
+    question = {"model": "glm-4-plus", "query": "介绍一下北京", **QUESTIONS[name]}
+    parts = set()
+    for client in clients:
+        whole = (await client.chat(**question)).unwrap()
+        stream = await client.chat(**question, mode="stream")
+        events = [event.unwrap() async for event in stream]
+        task_id = (await client.chat(**question, mode="async")).unwrap()
+        task = (await client.wait_for(task_id, timeout=20, interval=0.02)).unwrap()
+        assert events[-1].choices[0].finish_reason in ("stop", "length")
+        for answer in (whole, events[-1], task):
+            assert QUESTIONS[name].get("request_id", answer.request_id) == answer.request_id
+            assert answer.usage.total_tokens > 0
+            parts.add((answer.model, len(answer.search or ()), len(answer.agg or ())))
+    assert 1 == len(parts)
+
+
+async def test_drawings_both_ways(clients):
+    """A picture is drawn at once, and as a task."""
+    for client in clients:
+        at_once = (await client.t2i("cogview-3-plus", "猫")).unwrap()
+        task_id = (await client.t2i("cogview-3-plus", "猫", mode="async")).unwrap()
+        later = (await client.wait_for(task_id, timeout=20, interval=0.02)).unwrap()
+        asked = await client.t2i("cogview-3-plus", mode="async_result", task_id=task_id)
+        assert later == asked.unwrap()
+        for answer in (at_once, later):
+            assert answer.choices[0].message.content.startswith("http")
 
 
 @pytest.mark.parametrize(

@@ -254,7 +254,8 @@ class FengChaoAsync:
             resumable: of a stream: the answer goes on when the connection is lost, and `attach()` reads it again.
 
         Returns:
-            the answer; with `mode="stream"` an iterator of its events, which sends nothing before it is iterated.
+            the answer; with `mode="async"` the id of the task; with `mode="stream"` an iterator of the answer's events,
+            which sends nothing before it is iterated.
 
         Raises:
             FengChaoAPIError: only of a client made with `errors="raise"`; for a stream, while it is iterated.
@@ -434,14 +435,23 @@ class FengChaoAsync:
         Draw pictures from a text. Each is a choice of the answer, its content an address or a `data:` URL.
 
         Args:
+            model: its id, as `models()` lists it.
             query: what the picture shows.
+            request_id: of the conversation; made where not given.
+            task_id: of an asynchronous task, for `mode="async_result"`.
             prompt: the id of a preset instruction, or a text that holds `{{query}}`.
             negative_prompt: what the pictures should not show.
+            prompt_fill: values of the further placeholders of `prompt`.
             n: how many, 1 to 10.
             size: `WIDTHxHEIGHT` in pixels; an empty text leaves it to the vendor.
             style: the vendor's name of a style; `Base` means none.
             mode: `invoke`, `async` or `async_result`.
-            task_id: of an asynchronous task, for `mode="async_result"`.
+            try_num: attempts at most, the first included; 3 where neither it nor `retry_action` says otherwise.
+            timeout: seconds for one attempt, instead of the client's.
+            retry_action: your own `Retry`.
+
+        Returns:
+            the answer; with `mode="async"` the id of the task.
 
         Raises:
             FengChaoAPIError: only of a client made with `errors="raise"`.
