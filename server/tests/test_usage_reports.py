@@ -14,6 +14,7 @@ from server.tests.test_cli import fengchao  # noqa: F401  # a fixture
 from fengchao import FengChao, FengChaoAsync
 from fengchao_core import ModelCard, Price, Settings
 from fengchao_core.limits import Budget, KeyLimits
+from fengchao_core.store import BodyRecord
 from fengchao_core.usage import UsageRecord
 from fengchao_server.cli.opened import open_store
 
@@ -162,6 +163,58 @@ async def test_admin_usage(bench):
     ):
         async with bench.client.get(f"/admin/usage?{slip}", headers=headers) as response:
             assert 400 == response.status, slip
+
+
+async def test_a_body_is_read_by_operators_and_that_is_written_down(open_bench):
+    """An operator reads what was said in a request; the audit log says so; nobody else gets to see it."""
+    bench = await open_bench(ledger={"keep_bodies": True, "interval_s": 0})
+    await bench.ask(query="蜜蜂呢", request_id="r/1")
+    await bench.gateway.flush()
+    (booked_row,) = await bench.gateway.store.usage.rows()
+    headers = await bench.operator()
+    for id_ in (booked_row.id, "r%2F1"):
+        async with bench.client.get(f"/admin/usage/{id_}/body", headers=headers) as response:
+            assert (200, "no-store") == (response.status, response.headers["Cache-Control"])
+            (body,) = (await response.json())["bodies"]
+        assert (booked_row.id, "r/1", False) == (body["id"], body["request_id"], body["is_cut"])
+        assert "蜜蜂呢" in body["messages"][-1]["content"]
+        assert [{"index": 0, "content": "你好，世界"}] == body["answers"]
+    read = await bench.gateway.store.audit.page(action="usage.body.read")
+    assert [
+        ("operator" in entry.actor or "token" in entry.actor, entry.target) for entry in read
+    ] == [(True, booked_row.id)] * 2
+    viewer = await bench.operator("viewer", "looks")
+    for who, id_, status in (
+        (headers, "none", 404),
+        (viewer, booked_row.id, 403),
+        (bench.bearer, booked_row.id, 401),
+    ):
+        async with bench.client.get(f"/admin/usage/{id_}/body", headers=who) as response:
+            assert status == response.status
+            assert "蜜蜂" not in await response.text()
+    assert read == await bench.gateway.store.audit.page(action="usage.body.read")
+
+
+async def test_usage_show(tmp_path, booked):
+    """A request is shown by its id with what was said, safely for a terminal; one without says so, and an unknown one too."""
+    settings = Settings.model_validate({"home": tmp_path / "home"})
+    said = BodyRecord(
+        id="1", request_id="r-1", at=datetime(2026, 11, 20, 8, tzinfo=UTC), is_cut=False,
+        messages=[{"role": "user", "content": "你好\x1b[2J\x9b"}], answers=[],
+    )  # fmt: skip
+    async with open_store(settings) as store:
+        await store.bodies.add([said])
+    for id_ in ("1", "r-1"):
+        found = json.loads(booked("usage", "show", id_, "--json").stdout)
+        assert (["1"], ["1"]) == tuple([one["id"] for one in found[k]] for k in ("rows", "bodies"))
+    shown = booked("usage", "show", "1").stdout
+    assert "你好" in shown
+    assert not {"\x1b", "\x9b"} & set(shown)
+    assert "keep_bodies" in booked("usage", "show", "2").stderr
+    assert "no request" in booked("usage", "show", "none", code=1).stderr
+    log = json.loads(booked("audit", "--action", "usage.body.read", "--json").stdout)
+    assert ["1"] * 3 == [entry["target"] for entry in log]
+    assert log[0]["actor"].startswith("cli:")
 
 
 PRICE = Price(

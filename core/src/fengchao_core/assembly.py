@@ -26,6 +26,7 @@ from fengchao_core.files.blobs import FolderBlobs
 from fengchao_core.files.copies import Copies
 from fengchao_core.files.reading import Reading
 from fengchao_core.ledger import StoreLedger
+from fengchao_core.ledger.bodies import Bodies
 from fengchao_core.ledger.journal import journal_folder
 from fengchao_core.ledger.writer import open_journal
 from fengchao_core.limiter import SpentRows, Warden
@@ -60,6 +61,7 @@ class Parts:
     searcher: Searcher | None
     words: LiveWords | None
     ledger: StoreLedger
+    bodies: Bodies
     warden: Warden
     telemetry: Telemetry
     clock: Clock
@@ -125,6 +127,9 @@ async def assemble(
         )
         writer = asyncio.create_task(ledger.run(), name="fengchao-ledger")
         stack.push_async_callback(_finish, ledger, writer)
+        bodies = Bodies(store.bodies, settings.ledger)
+        scribe = asyncio.create_task(bodies.run(), name="fengchao-bodies")
+        stack.push_async_callback(_finish, bodies, scribe)
         warden = Warden(settings, SpentRows(store.usage), clock, catalog.canonical)
         stack.callback(warden.close)
         followers = (prompts, warden, words) if words is not None else (prompts, warden)
@@ -139,6 +144,7 @@ async def assemble(
             searcher,
             words,
             ledger,
+            bodies,
             warden,
             telemetry,
             clock,
@@ -166,7 +172,7 @@ def _card(catalog: Catalog, model: str) -> ModelCard | None:
     return entry.card if entry is not None else None
 
 
-async def _finish(ledger: StoreLedger, writer: asyncio.Task[None]) -> None:
+async def _finish(ledger: StoreLedger | Bodies, writer: asyncio.Task[None]) -> None:
     await ledger.close()
     await writer
 

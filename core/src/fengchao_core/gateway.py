@@ -218,8 +218,9 @@ class Gateway:
         )
 
     async def flush(self) -> None:
-        """Wait until the usage of every ended request is in the store."""
+        """Wait until the usage of every ended request is in the store, and its body where bodies are kept."""
         await self._parts.ledger.flush()
+        await self._parts.bodies.flush()
 
     async def chat(
         self, call: ChatCall, *, caller: Caller = EMBEDDED, retry: Retry | None = None

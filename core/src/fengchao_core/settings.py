@@ -176,6 +176,10 @@ class LedgerSettings(Section):
         sync_s: how often the disk is told to keep the journal.
         takeover_s: how often this process looks for journals of processes that died.
         keep_days: how long rows and sums by the hour are kept; 0: for ever. Sums by the day always are.
+        keep_bodies: keep what was sent to vendors and what callers were shown, in a table of its own. Personal data: tell
+            those whose words they are.
+        keep_bodies_days: how long bodies are kept, also those from before `keep_bodies` was switched off.
+        keep_bodies_chars: of a conversation, and of its answers; what is longer is cut.
     """
 
     capacity: int = Field(default=100_000, ge=1)
@@ -188,6 +192,9 @@ class LedgerSettings(Section):
     sync_s: float = Field(default=1.0, gt=0)
     takeover_s: float = Field(default=5.0, gt=0)
     keep_days: int = Field(default=400, ge=0)
+    keep_bodies: bool = False
+    keep_bodies_days: int = Field(default=7, ge=1, le=3660)
+    keep_bodies_chars: int = Field(default=100_000, ge=100, le=4_000_000)
 
 
 class FetchSettings(Section):

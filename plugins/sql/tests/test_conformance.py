@@ -19,6 +19,7 @@ from fengchao_core.errors import InvalidParameter
 from fengchao_core.limits import Budget, KeyLimits
 from fengchao_core.reports import DIMENSIONS, UsageQuery, sum_up
 from fengchao_core.store import (
+    BodyRecord,
     PromptVersion,
     WordCategory,
     WordKey,
@@ -411,3 +412,34 @@ async def test_a_version_over_an_unseen_one_is_refused(any_store):
         await prompts.append(preset("a"), after=0)
     assert 1 == len(await prompts.history("a"))
     assert seen == (prompts.generation, await prompts.revision())
+
+
+def body(id_, **fields):
+    """A body with the given fields."""
+    given = {
+        "request_id": "r", "at": NOON, "messages": [{"role": "user", "content": "你好\0\n"}],
+        "answers": [{"index": 0, "content": "好"}], "is_cut": True,
+    }  # fmt: skip
+    return BodyRecord(id=id_, **{**given, **fields})
+
+
+async def test_bodies_come_back_as_kept(any_store):
+    """A body is kept once, and found by its id and by the request's, newest first, so many at most."""
+    bodies = any_store.bodies
+    first = body("1", at=NOON - timedelta(seconds=1), is_cut=False)
+    await bodies.add([first, body("2")])
+    await bodies.add([body("2", answers=[]), body("3", request_id="other")])
+    await bodies.add([])
+    assert (body("2"), first) == await bodies.find("r")
+    assert (body("2"),) == await bodies.find("r", limit=1)
+    assert (first,) == await bodies.find("1")
+    assert () == await bodies.find("none\0")
+
+
+async def test_old_bodies_are_forgotten_a_few_at_a_time(any_store):
+    """What arrived before the instant goes, so many at a time, and the rest stays."""
+    bodies = any_store.bodies
+    await bodies.add([body(str(n), at=NOON + timedelta(seconds=n)) for n in range(6)])
+    later = NOON + timedelta(seconds=5)
+    assert [3, 2, 0] == [await bodies.forget(later, 3) for _ in range(3)]
+    assert ["5"] == [one.id for one in await bodies.find("r")]

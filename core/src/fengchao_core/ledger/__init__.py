@@ -5,6 +5,7 @@ Where usage goes, from before a vendor is asked until its row is in the store.
     journal   the file that stands before the store, so that a death of the process loses nothing
     events    what stands in it
     recovery  what other processes left in theirs
+    bodies    what was sent and shown, where that is kept; never in a journal
 """
 
 from fengchao_core.ledger.writer import Ledger, StoreLedger

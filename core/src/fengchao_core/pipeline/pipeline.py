@@ -59,6 +59,7 @@ class Pipeline:
         self._admission = Admission(parts)
         self._asking = Asking(parts, self._books)
         self._drains = Drains()
+        self._bodies = parts.bodies if parts.bodies.are_kept else None
         self._drained = frozenset(
             model
             for model, changes in parts.settings.models.items()
@@ -150,6 +151,12 @@ class Pipeline:
     def run(self, exchange: Exchange) -> AsyncGenerator[Sequence[Delta], None]:
         """As `Gateway.run`."""
         batches = self._run(exchange)
+        if self._bodies is not None:
+            from fengchao_core.pipeline.recording import (
+                recorded,
+            )  # loaded only where bodies are kept
+
+            batches = recorded(self._bodies, exchange, batches)
         if exchange.card.id in self._drained:
             return self._drains.pass_on(batches, exchange.meter.caller_left)
         return batches

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fengchao_core.store.audit import AuditRecord, AuditStore, MemoryAudit
+from fengchao_core.store.bodies import BodyRecord, BodyStore, MemoryBodies
 from fengchao_core.store.files import (
     NOBODY,
     FileCopy,
@@ -50,6 +51,8 @@ __all__ = [
     "Attempts",
     "AuditRecord",
     "AuditStore",
+    "BodyRecord",
+    "BodyStore",
     "FileCopy",
     "FileQuota",
     "FileRecord",
@@ -61,6 +64,7 @@ __all__ = [
     "KeyRecord",
     "KeyStore",
     "MemoryAudit",
+    "MemoryBodies",
     "MemoryFiles",
     "MemoryJobs",
     "MemoryKeys",
@@ -99,6 +103,11 @@ class Store(Protocol):
     @property
     def usage(self) -> UsageStore:
         """The usage rows."""
+        ...
+
+    @property
+    def bodies(self) -> BodyStore:
+        """What was sent and shown, where that is kept."""
         ...
 
     @property
@@ -145,6 +154,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._usage = MemoryUsage()
+        self._bodies = MemoryBodies()
         self._audit = MemoryAudit()
         self._keys = MemoryKeys(self._audit)
         self._files = MemoryFiles()
@@ -162,6 +172,11 @@ class MemoryStore:
     def usage(self) -> UsageStore:
         """The usage rows."""
         return self._usage
+
+    @property
+    def bodies(self) -> BodyStore:
+        """What was sent and shown, where that is kept."""
+        return self._bodies
 
     @property
     def operators(self) -> OperatorStore:

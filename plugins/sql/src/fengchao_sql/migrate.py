@@ -32,7 +32,7 @@ from fengchao_core.errors import SetupError
 from fengchao_sql.engine import BUSY_TIMEOUT_MS, Database, reason
 from fengchao_sql.tables import key_revision, metadata
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
 """Every revision this code knows, oldest first; the last is what it needs."""
 
 _REMEDIES = {

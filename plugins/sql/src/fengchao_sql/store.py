@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fengchao_core.store import (
     AuditStore,
+    BodyStore,
     FileStore,
     JobStore,
     KeyStore,
@@ -17,6 +18,7 @@ from fengchao_core.store import (
     WordStore,
 )
 from fengchao_sql.audit import SqlAudit
+from fengchao_sql.bodies import SqlBodies
 from fengchao_sql.engine import Database, locate
 from fengchao_sql.files import SqlFiles
 from fengchao_sql.jobs import SqlJobs
@@ -35,6 +37,7 @@ class SqlStore:
     def __init__(self, database: Database, signals: Signals) -> None:
         self._keys = SqlKeys(database)
         self._usage = SqlUsage(database)
+        self._bodies = SqlBodies(database)
         self._operators = SqlOperators(database)
         self._audit = SqlAudit(database)
         self._jobs = SqlJobs(database, self._usage)
@@ -51,6 +54,11 @@ class SqlStore:
     def usage(self) -> UsageStore:
         """The usage rows."""
         return self._usage
+
+    @property
+    def bodies(self) -> BodyStore:
+        """What was sent and shown, where that is kept."""
+        return self._bodies
 
     @property
     def operators(self) -> OperatorStore:

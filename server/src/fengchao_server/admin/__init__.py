@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fengchao_server.admin import audit, entry, keys, operators, page, prompts, usage, words
+from fengchao_server.admin import audit, bodies, entry, keys, operators, page, prompts, usage, words
 
 if TYPE_CHECKING:
     from fengchao_server.routes import Route
@@ -16,5 +16,5 @@ if TYPE_CHECKING:
 
 def routes() -> list[Route]:
     """Every route under `/admin`, in the order of the documentation."""
-    parts = (page, entry, operators, keys, usage, words, prompts, audit)
+    parts = (page, entry, operators, keys, usage, bodies, words, prompts, audit)
     return [route for part in parts for route in part.routes()]

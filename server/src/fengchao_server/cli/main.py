@@ -183,6 +183,16 @@ def _usage(add: Add, common: argparse.ArgumentParser, listing: argparse.Argument
     )
     usage.add_argument("--csv", action="store_true", help="输出 CSV print CSV")
     counts = usage.add_subparsers(dest="action", metavar="ACTION")
+    show_text = "一个请求，及留下的内容 one request, and what was said where that is kept"
+    show = counts.add_parser(
+        "show",
+        help=show_text,
+        description=show_text,
+        parents=[common, listing],
+        allow_abbrev=False,
+    )
+    show.add_argument("id", metavar="ID", help="用量行的 id 或 request_id")
+    show.set_defaults(module="usage_show")
     verify_text = "核对流水与账目 count the journals against the rows"
     verify = counts.add_parser(
         "verify",
