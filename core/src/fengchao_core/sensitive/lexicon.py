@@ -12,7 +12,7 @@ from typing import Final, Self, TypeVar
 
 from fengchao_core.sensitive.automaton import Tier
 from fengchao_core.sensitive.entries import Folders, Kind, SortedWords
-from fengchao_core.sensitive.folding import Folding
+from fengchao_core.sensitive.folding import Folded, Folding
 from fengchao_core.sensitive.hits import MOST_TOLD, Hit, Reason, Screened, star
 from fengchao_core.sensitive.scan import Found, Reading
 from fengchao_core.sensitive.search import open_search
@@ -126,13 +126,14 @@ class Lexicon:
             >>> lexicon.screen("一个敏感词。").blocked
             Hit(start=2, end=5, category='示例', action='block')
         """
-        if self.is_clean(text):
+        folded: list[Folded] = []
+        if len(text) <= WINDOW and self._is_clean(text, folded):
             return Screened(text)
         hits: list[Hit] = []
         blocked: list[Hit] = []
 
         def starred() -> Iterator[tuple[int, int]]:
-            for found in self._search(text):
+            for found in self._search(text, folded):
                 for one in found:
                     hit = to_hit(one)
                     if len(hits) < MOST_TOLD:
@@ -159,17 +160,27 @@ class Lexicon:
 
         No automaton stops anywhere: nearly every text is so, and then there is nothing to judge.
         """
-        if len(text) > WINDOW:
-            return False
-        for reading in self.readings:
-            skeleton = reading.folder.fold(text).skeleton
-            for tier in reading.tiers:
-                for shard in tier.shards:
-                    if shard.find(skeleton):
-                        return False
-        return True
+        return len(text) <= WINDOW and self._is_clean(text, [])
 
-    def _search(self, text: str) -> Iterator[Sequence[Found]]:
+    def _is_clean(self, text: str, folded: list[Folded]) -> bool:
+        """As `is_clean`; what was folded for it is kept, in the order of the readings."""
+        is_clean = True
+        for reading in self.readings:
+            one = reading.folder.fold(text)
+            folded.append(one)
+            if is_clean:
+                is_clean = not any(
+                    shard.find(one.skeleton) for tier in reading.tiers for shard in tier.shards
+                )
+        return is_clean
+
+    def _search(self, text: str, folded: Sequence[Folded] = ()) -> Iterator[Sequence[Found]]:
+        """
+        What is found in a text, window by window.
+
+        Args:
+            folded: the text, where it is folded already and fits one window, in the order of the readings.
+        """
         if not self.readings:
             return
         search = open_search(self.readings)
@@ -179,7 +190,7 @@ class Lexicon:
             # The engine lets go of the interpreter so often, and so briefly, that a waiting thread neither gets it nor comes
             # to demand it: a loop beside this thread would stand still for the whole text.
             time.sleep(BREATH_S)
-        yield search.advance(text[last:] if last else text, final=True)
+        yield search.advance(text[last:] if last else text, final=True, folded=folded)
 
     @classmethod
     def _of(cls, lists: Iterable[WordList], folders: Folders) -> Self:

@@ -116,12 +116,15 @@ class Scan:
         self._action: Action = "record"
         self.settled = 0
 
-    def advance(self, piece: str, *, final: bool = False) -> Sequence[Found]:
+    def advance(
+        self, piece: str, *, final: bool = False, folded: Sequence[Folded] = ()
+    ) -> Sequence[Found]:
         """
         Take the next piece.
 
         Args:
             final: the text ends with it.
+            folded: the piece as this reading folds it, where it is the whole text and that was done already.
 
         Returns:
             The hits that became certain; of each tier, by place.
@@ -139,14 +142,14 @@ class Scan:
             # The next character may make another kana of it.
             late, text = text[-1], text[:-1]
         self._window = text
-        self._folded = folded = self._fold(text)
-        skeleton = folded.skeleton
+        self._folded = form = folded[0] if folded else self._fold(text)
+        skeleton = form.skeleton
         size = len(skeleton)
         low_open, longer = 0, False
         if final:
             low_open = size
-        elif not folded.is_plain:
-            low_open, longer = self._open_end(folded)
+        elif not form.is_plain:
+            low_open, longer = self._open_end(form)
         self._open = low_open, longer
         following = self._next
         for index, tier in enumerate(self._tiers):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from fengchao_core.sensitive.folding import Folded
 from fengchao_core.sensitive.scan import Found, Reading, Scan
 from fengchao_core.sensitive.words import ACTIONS
 
@@ -36,19 +37,22 @@ class Search:
         self._waiting: list[Found] = []
         self.settled = 0
 
-    def advance(self, piece: str, *, final: bool = False) -> Sequence[Found]:
+    def advance(
+        self, piece: str, *, final: bool = False, folded: Sequence[Folded] = ()
+    ) -> Sequence[Found]:
         """
         Take the next piece.
 
         Args:
             final: the text ends with it.
+            folded: the piece as each reading folds it, where it is the whole text and that was done already.
 
         Returns:
             The hits that start in what became settled, by place. What stands at the very same place twice is told once, with
             the stricter action.
         """
-        for scan in self._scans:
-            self._waiting += scan.advance(piece, final=final)
+        for place, scan in enumerate(self._scans):
+            self._waiting += scan.advance(piece, final=final, folded=folded[place : place + 1])
         self.settled = settled = min(scan.settled for scan in self._scans)
         if not self._waiting:
             return _NONE
