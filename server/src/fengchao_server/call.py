@@ -41,7 +41,7 @@ class Host(Protocol):
     keep_alives: KeepAlives
 
     async def look_again(self) -> bool:
-        """Whether keys came that were not there a moment ago."""
+        """Look for keys that were not there a moment ago; whether it looked."""
         ...
 
 

@@ -87,6 +87,7 @@ class Dispatcher:
         self.under_way = 0
         self._idle: asyncio.Event | None = None
         self._looked_at = float("-inf")
+        self._look: asyncio.Task[None] | None = None
         self._prefix = secrets.token_hex(6)
         self._numbers = count(1)
 
@@ -136,19 +137,30 @@ class Dispatcher:
 
     async def look_again(self) -> bool:
         """
-        Whether keys came that were not there a moment ago: one that was just made shall work at once.
+        Look whether keys came that were not there a moment ago: one that was just made shall work at once.
 
-        Looks at the store a few times a second at most, however many forged tokens come.
+        Looks at the store a few times a second at most, however many forged tokens come; who comes while it looks waits
+        for the same look.
+
+        Returns:
+            Whether it looked.
         """
-        now = perf_counter()
-        if now < self._looked_at + _LOOK_EVERY_S:
-            return False
-        self._looked_at = now
+        if self._look is None:
+            now = perf_counter()
+            if now < self._looked_at + _LOOK_EVERY_S:
+                return False
+            self._looked_at = now
+            self._look = asyncio.create_task(self._refresh(), name="fengchao-look")
+        await asyncio.shield(self._look)
+        return True
+
+    async def _refresh(self) -> None:
         try:
-            return await self.keyring.refresh()
+            await self.keyring.refresh()
         except Exception as error:
             log.warning("keyring.store_away", error=type(error).__name__)
-            return False
+        finally:
+            self._look = None
 
     async def _serve(self, call: Call) -> Answer:
         request = call.request
