@@ -169,9 +169,7 @@ class Lexicon:
             one = reading.folder.fold(text)
             folded.append(one)
             if is_clean:
-                is_clean = not any(
-                    shard.find(one.skeleton) for tier in reading.tiers for shard in tier.shards
-                )
+                is_clean = _is_free(reading.tiers, one.skeleton)
         return is_clean
 
     def _search(self, text: str, folded: Sequence[Folded] = ()) -> Iterator[Sequence[Found]]:
@@ -204,6 +202,14 @@ class Lexicon:
             },
             entries.count,
         )
+
+
+def _is_free(tiers: Sequence[Tier], skeleton: str) -> bool:
+    for tier in tiers:
+        for shard in tier.shards:
+            if shard.find(skeleton):
+                return False
+    return True
 
 
 def to_hit(found: Found) -> Hit:
