@@ -216,7 +216,7 @@ async def loop_lag(folder: Path) -> tuple[float, float, float, float]:
             await asyncio.sleep(LOOK_EVERY_S)
             lags.append(1000 * (time.perf_counter() - asleep - LOOK_EVERY_S))
         (entry,) = gateway._catalog.entries()  # noqa: SLF001  # a look at the engine's process
-        engine = next(iter(entry.deployments[0].provider.engines()))  # type: ignore[attr-defined]
+        engine = next(iter(entry.deployments[0].provider.engines()))  # type: ignore[attr-defined]  # the plugin's own
         memory = _resident_mib(engine.pid)
         for each in streams:
             each.cancel()
