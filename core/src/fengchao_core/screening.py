@@ -250,7 +250,7 @@ class Screening:
         error.where = next(ended, (0, "extra", 0))[1]
         return error
 
-    def _feed(self, place: _Place, text: str, ends: bool) -> tuple[str, Hit | None]:  # noqa: FBT001
+    def _feed(self, place: _Place, text: str, ends: bool) -> tuple[str, Hit | None]:  # noqa: FBT001  # hot
         """What may leave of a text's next piece, with which it perhaps ends."""
         screen = self._screens.get(place)
         if screen is None:

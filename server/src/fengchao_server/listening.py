@@ -39,7 +39,7 @@ def bind(host: str, port: int, *, shared: bool = False) -> list[socket.socket]:
                 continue
             sockets.append(opened)
             if port == 0 and len(sockets) > 1:
-                address = (address[0], sockets[0].getsockname()[1], *address[2:])  # noqa: PLW2901
+                address = (address[0], sockets[0].getsockname()[1], *address[2:])  # noqa: PLW2901  # the port that was given for a 0
             _bind(opened, address, host=host, port=port, shared=shared)
     except BaseException:
         close(sockets)

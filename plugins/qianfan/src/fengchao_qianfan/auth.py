@@ -108,7 +108,7 @@ class _AccessToken(BaseModel):
 
 class _BearerToken(BaseModel):
     token: str = Field(min_length=1)
-    createTime: AwareDatetime | None = None  # noqa: N815  # the vendor's names
+    createTime: AwareDatetime | None = None  # noqa: N815  # the wire's own name  # the vendor's names
     expireTime: AwareDatetime  # noqa: N815
 
 

@@ -46,6 +46,7 @@ class Wording(NamedTuple):
 TABLE: Final[dict[type[BaseException], Wording]] = {
     e.CallError: Wording(400, INVALID, None),
     e.InvalidParameter: Wording(400, INVALID, "invalid_value"),
+    e.FileRefused: Wording(400, INVALID, "file_refused"),
     e.EmptyQuery: Wording(400, INVALID, "empty_query"),
     e.UnknownTask: Wording(404, INVALID, "task_not_found"),
     e.UnknownFile: Wording(404, INVALID, "file_not_found"),

@@ -162,7 +162,7 @@ class _Chooser(ContinuousBatchingLogitsProcessor):  # type: ignore[misc]  # tran
         self._ids = [request.state.request_id for request in requests_with_new_token]
         return torch.zeros(len(self._ids), dtype=torch.int32)
 
-    def __call__(self, scores: torch.Tensor, tensor_arg: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
+    def __call__(self, scores: torch.Tensor, tensor_arg: torch.Tensor) -> torch.Tensor:  # noqa: ARG002  # as it is called
         """Scores: [rows, vocabulary] float32; rows of prompts that are read in pieces come last and mean nothing."""
         if self._ids:
             tokens = self._step(self._ids, scores[: len(self._ids)])

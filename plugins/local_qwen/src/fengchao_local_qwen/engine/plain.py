@@ -97,7 +97,7 @@ class _Chooser(LogitsProcessor):  # type: ignore[misc]  # transformers is not ty
         self._backend = backend
         self._row = row
 
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # noqa: ARG002  # as it is called
         logits = scores.float()
         token = self._backend.step(self._row, logits)
         raised = torch.full_like(scores, -torch.inf)
@@ -109,5 +109,5 @@ class _Over(StoppingCriteria):  # type: ignore[misc]  # likewise
     def __init__(self, row: Row) -> None:
         self._row = row
 
-    def __call__(self, input_ids: torch.Tensor, scores: object, **_: object) -> torch.Tensor:  # noqa: ARG002
+    def __call__(self, input_ids: torch.Tensor, scores: object, **_: object) -> torch.Tensor:  # noqa: ARG002  # as it is called
         return torch.full((input_ids.shape[0],), self._row.is_over, device=input_ids.device)

@@ -48,7 +48,7 @@ def upgrade() -> None:
         )
         columns = ", ".join(("bucket", *_DIMENSIONS, *_COUNTS))
         op.execute(
-            f"INSERT INTO {name} ({columns}) SELECT started_at / {length}, {_PLACES}, {_SUMS} "  # noqa: S608
+            f"INSERT INTO {name} ({columns}) SELECT started_at / {length}, {_PLACES}, {_SUMS} "  # noqa: S608  # names of ours
             f"FROM usage_rows GROUP BY started_at / {length}, {_PLACES}"
         )
 
