@@ -30,6 +30,7 @@ from fengchao_core.types import (
 from fengchao_server.answers import KeepAlives
 from fengchao_server.auditing import auditor
 from fengchao_server.credentials import NewKey
+from fengchao_server.lines import Say, say
 from fengchao_server.listening import bind
 from fengchao_server.serving import Served, serving
 
@@ -150,7 +151,12 @@ class OpenBench(Protocol):
     """Opens a server with settings of its own."""
 
     def __call__(
-        self, *, cards: Iterable[ModelCard] = CARDS, keep_alive_s: float = 7.5, **settings: Any
+        self,
+        *,
+        cards: Iterable[ModelCard] = CARDS,
+        keep_alive_s: float = 7.5,
+        say: Say = say,
+        **settings: Any,
     ) -> Awaitable[Bench]: ...
 
 
@@ -160,7 +166,11 @@ async def open_bench(tmp_path: Path) -> AsyncIterator[OpenBench]:
     async with AsyncExitStack() as stack:
 
         async def start(
-            *, cards: Iterable[ModelCard] = CARDS, keep_alive_s: float = 7.5, **settings: Any
+            *,
+            cards: Iterable[ModelCard] = CARDS,
+            keep_alive_s: float = 7.5,
+            say: Say = say,
+            **settings: Any,
         ) -> Bench:
             provider = Scripted()
             tree = Settings.model_validate(
@@ -181,6 +191,7 @@ async def open_bench(tmp_path: Path) -> AsyncIterator[OpenBench]:
                     bind("127.0.0.1", 0),
                     gateway=gateway,
                     keep_alives=KeepAlives(keep_alive_s),
+                    say=say,
                 )
             )
             key = await served.keyring.create("test")

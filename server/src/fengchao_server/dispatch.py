@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
 from contextvars import ContextVar
 from itertools import count
 from time import perf_counter
@@ -27,7 +26,7 @@ from fengchao_core.errors import AuthenticationFailed, FengChaoError
 from fengchao_server.answers import Answer, ClientGoneError, KeepAlives
 from fengchao_server.bodies import parse_object, read_body
 from fengchao_server.call import Call
-from fengchao_server.lines import RequestLine, line_of, say
+from fengchao_server.lines import Say, say
 from fengchao_server.refusals import Incident, MethodNotAllowed
 from fengchao_server.repeats import HEADER, Repeats
 
@@ -58,7 +57,7 @@ class Dispatcher:
         desk: knows who runs the gateway.
         routes: what is served.
         max_body_bytes: the largest body.
-        say: takes each request's line for the log.
+        say: logs each request's line.
 
     Attributes:
         under_way: requests that have entered and not left.
@@ -74,7 +73,7 @@ class Dispatcher:
         max_body_bytes: int,
         keep_alives: KeepAlives,
         repeats: Repeats | None = None,
-        say: Callable[[RequestLine], None] = say,
+        say: Say = say,
     ) -> None:
         self.gateway = gateway
         self.keyring = keyring
@@ -126,7 +125,7 @@ class Dispatcher:
                 self._idle.set()
             if call.stream is not None:
                 self.keep_alives.discard(call.stream)
-            self._say(line_of(call, status, error, begun))
+            self._say(call, status, error, begun)
         return answer
 
     async def drain(self) -> None:

@@ -1,19 +1,20 @@
 """
 The one line in the log that each request leaves.
 
-It is taken as it is when the request ends, and put into words later, with others: that is cheaper than to word it between
-two requests.
+It tells who asked what, how that ended and how long it took: no text of anybody's, and no secret. Most requests are of few
+kinds: the same caller asks the same model, and it goes well. So a line is told in two parts: its kind, which can be worded
+once for all lines of it, and the few facts that differ.
 """
 
 from __future__ import annotations
 
 import re
-import time
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 
-from fengchao_core import EMBEDDED, Caller
+from fengchao_core import EMBEDDED
 
 if TYPE_CHECKING:
     from fengchao_core.types import Usage
@@ -21,94 +22,94 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+Kind = tuple[str, str, int, str, str, str, str, type[BaseException] | None, str]
+"""
+Method, path, status; key and name of the caller, where the route asks for one; operator; model; what ended the request,
+where something went wrong; provider.
+"""
+
+
+class Say(Protocol):
+    """What logs the line of a request that ends now."""
+
+    def __call__(
+        self, call: Call, status: int, error: BaseException | None, begun: float, /
+    ) -> None:
+        """Log it. The request entered at `begun`, on `time.perf_counter`."""
+        ...
+
+
+_LONGEST: Final = 100
 _USABLE_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 
 
-class RequestLine(NamedTuple):
+def kind_of(call: Call, status: int, error: BaseException | None) -> Kind:
+    """The kind of a request's line. What its caller chose is cut to a length that a log can bear."""
+    exchange, operator, caller = call.exchange, call.operator, call.caller
+    return (
+        call.request.method,
+        call.path[:_LONGEST],
+        status,
+        "" if caller is EMBEDDED else caller.key,
+        caller.name,
+        "" if operator is None else operator.actor,
+        call.model[:_LONGEST],
+        None if error is None else type(error),
+        "" if exchange is None else exchange.meter.provider,
+    )
+
+
+def facts_of_kind(kind: Kind) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The keys and values that all lines of a kind share: those before the time it took, and those after it."""
+    method, path, status, key, name, operator, model, error, provider = kind
+    after = {}
+    if key:
+        after["key"], after["name"] = key[:12], name
+    if operator:
+        after["operator"] = operator
+    if model:
+        after["model"] = model
+    if error is not None:
+        after["error"] = error.__name__
+    if provider:
+        after["provider"] = provider
+    return {"method": method, "path": path, "status": status}, after
+
+
+def usage_of(call: Call) -> Usage | None:
+    """What the request used; None where it asked no model."""
+    return call.usage if call.exchange is None else call.exchange.meter.usage
+
+
+def caller_id_of(call: Call) -> str:
+    """The id that the caller itself gave the request; empty where that is none, or nothing to put into a log."""
+    given = call.request.headers.get("X-Request-Id")
+    return given if given and _USABLE_ID.fullmatch(given) else ""
+
+
+def is_quiet(call: Call) -> bool:
+    """Whether only those who debug want to see its line."""
+    return call.route is not None and call.route.quiet
+
+
+def facts_of(call: Call, status: int, error: BaseException | None, begun: float) -> dict[str, Any]:
     """
-    What the log shall know of a request that ended. No text of anybody's, and no secret.
-
-    Attributes:
-        at: when it ended, in epoch seconds.
-        seconds: how long it took.
-        status: the HTTP status.
-        error: what ended it, where something went wrong.
-        operator: who was signed in, where somebody was.
-        caller_id: the id that the caller itself gave it.
-        is_quiet: whether only those who debug want to see it.
-    """
-
-    at: float
-    id: str
-    method: str
-    path: str
-    status: int
-    seconds: float
-    caller: Caller
-    operator: str
-    model: str
-    provider: str
-    usage: Usage | None
-    error: BaseException | None
-    caller_id: str | None
-    is_quiet: bool
-
-    def facts(self) -> dict[str, Any]:
-        """The line's keys and values, but for when and which request."""
-        facts: dict[str, Any] = {
-            "method": self.method,
-            "path": self.path[:100],
-            "status": self.status,
-            "ms": round(self.seconds * 1000, 1),
-        }
-        if self.caller is not EMBEDDED:
-            facts["key"] = self.caller.key[:12]
-            facts["name"] = self.caller.name
-        if self.operator:
-            facts["operator"] = self.operator
-        if self.model:
-            facts["model"] = self.model[:100]
-        if self.error is not None:
-            facts["error"] = type(self.error).__name__
-        if self.provider:
-            facts["provider"] = self.provider
-        if self.usage is not None:
-            facts["prompt_tokens"] = self.usage.prompt_tokens
-            facts["completion_tokens"] = self.usage.completion_tokens
-        if self.caller_id and _USABLE_ID.fullmatch(self.caller_id):
-            facts["caller_id"] = self.caller_id
-        return facts
-
-
-def line_of(call: Call, status: int, error: BaseException | None, begun: float) -> RequestLine:
-    """
-    The line of a request that ends now.
+    The keys and values of the line of a request that ends now.
 
     Args:
         begun: when it entered, on `time.perf_counter`.
     """
-    exchange, usage, provider = call.exchange, call.usage, ""
-    if exchange is not None:
-        usage, provider = exchange.usage, exchange.provider
-    request, operator = call.request, call.operator
-    return RequestLine(
-        time.time(),
-        call.id,
-        request.method,
-        call.path,
-        status,
-        time.perf_counter() - begun,
-        call.caller,
-        "" if operator is None else operator.actor,
-        call.model,
-        provider,
-        usage,
-        error,
-        request.headers.get("X-Request-Id"),
-        call.route is not None and call.route.quiet,
-    )
+    ms = (perf_counter() - begun) * 1000
+    before, after = facts_of_kind(kind_of(call, status, error))
+    facts = {**before, "ms": round(ms, 1), **after}
+    if (usage := usage_of(call)) is not None:
+        facts["prompt_tokens"] = usage.prompt_tokens
+        facts["completion_tokens"] = usage.completion_tokens
+    if caller_id := caller_id_of(call):
+        facts["caller_id"] = caller_id
+    return facts
 
 
-def say(line: RequestLine) -> None:
-    """Log a line through structlog, however that is configured."""
-    (log.debug if line.is_quiet else log.info)("request", **line.facts())
+def say(call: Call, status: int, error: BaseException | None, begun: float) -> None:
+    """Log the line of a request that ends now through structlog, however that is configured."""
+    (log.debug if is_quiet(call) else log.info)("request", **facts_of(call, status, error, begun))

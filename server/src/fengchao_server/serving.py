@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +26,7 @@ from fengchao_server.answers import KeepAlives
 from fengchao_server.api import build_routes
 from fengchao_server.dispatch import Dispatcher
 from fengchao_server.keyring import Keyring, open_keyring
-from fengchao_server.lines import RequestLine, say
+from fengchao_server.lines import Say, say
 from fengchao_server.listening import BACKLOG, url_of
 from fengchao_server.repeats import Repeats
 
@@ -62,7 +62,7 @@ async def serving(
     gateway: Gateway | None = None,
     keep_alives: KeepAlives | None = None,
     hurry: asyncio.Event | None = None,
-    say: Callable[[RequestLine], None] = say,
+    say: Say = say,
 ) -> AsyncIterator[Served]:
     """
     Serve until the context is left.
@@ -72,7 +72,7 @@ async def serving(
         gateway: an open one to serve instead of one opened from the settings; stays the caller's to close.
         keep_alives: what fills long silences of streams.
         hurry: when it is set, leaving cuts the requests under way instead of waiting for them.
-        say: takes each request's line for the log.
+        say: logs each request's line.
 
     Raises:
         SetupError: with every problem found.
