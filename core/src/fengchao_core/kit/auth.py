@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from multidict import CIMultiDict
 from typing_extensions import override
 
 from fengchao_core.errors import SettingsError
@@ -23,7 +22,15 @@ if TYPE_CHECKING:
 
 
 class Authoriser(ABC):
-    """Authorises requests. One object serves any number of concurrent ones."""
+    """
+    Authorises requests. One object serves any number of concurrent ones.
+
+    Attributes:
+        fixed: the headers that every request carries, where they never change: the transport then sends them without asking
+            `sign`. None where each request has to be signed.
+    """
+
+    fixed: Mapping[str, str] | None = None
 
     @abstractmethod
     async def sign(
@@ -63,13 +70,12 @@ class StaticAuth(Authoriser):
     """
 
     def __init__(self, headers: Mapping[str, str] | None = None) -> None:
-        self._headers = dict(headers or {})
-        # A provider sends the same headers again and again: merged, and in aiohttp's own type, only once.
-        self._merged: tuple[Mapping[str, str], CIMultiDict[str]] | None = None
+        self.fixed = fixed = dict(headers or {})
+        self._fixed = fixed
         self._secrets = tuple(
-            part for value in self._headers.values() for part in (value, value.rpartition(" ")[2])
+            part for value in fixed.values() for part in (value, value.rpartition(" ")[2])
         )
-        for name, value in self._headers.items():
+        for name, value in fixed.items():
             if any(ord(char) < 0x20 or char == "\x7f" for char in value):
                 raise SettingsError(
                     f"the credentials for the header {name} hold a line break or another control character; "
@@ -80,10 +86,7 @@ class StaticAuth(Authoriser):
     async def sign(
         self, method: str, url: URL, headers: Mapping[str, str], body: bytes | None
     ) -> tuple[URL, Mapping[str, str], str]:
-        merged = self._merged
-        if merged is None or merged[0] is not headers:
-            merged = self._merged = headers, CIMultiDict({**headers, **self._headers})
-        return url, merged[1], ""
+        return url, {**headers, **self._fixed}, ""
 
     @override
     def secrets(self) -> Iterable[str]:

@@ -16,12 +16,14 @@ from yarl import URL
 from fengchao_core.errors import ProviderError, ProviderProtocolError
 
 if TYPE_CHECKING:
+    from fengchao_core.kit.auth import Authoriser
     from fengchao_core.kit.http.vendor import VendorHttp
 
 MAX_ERROR_BYTES = 64 * 1024
 
 _TAIL_S = 0.5
 _ERROR_BODY_S = 5.0
+_CUT_OFF = "the provider's answer was cut off"
 _FAILURES = (ClientError, HttpProcessingError, OSError)  # a TimeoutError is an OSError
 
 
@@ -68,16 +70,16 @@ class Exchange:
         return f"<Exchange {self._method} {self._url.raw_path}>"
 
     async def __aenter__(self) -> Self:
-        http = self._http
-        response, token = await self._send()
-        if response.status == 401 and http.authoriser.rejected(token, response.headers.get("Date")):
-            response.close()
-            response, _ = await self._send()
+        authoriser = self._http.authoriser
+        if authoriser.fixed is None:
+            response = await self._signed(authoriser)
+        else:
+            response = await self._send(self._url, self._headers)
         self._response = response
         self._content: StreamReader = response.content
-        self.status = response.status
+        self.status = status = response.status
         self.headers: Mapping[str, str] = response.headers
-        if response.status >= 300:
+        if status >= 300:
             try:
                 error = await self._refusal()
             finally:
@@ -103,7 +105,7 @@ class Exchange:
         try:
             read = await self._content.readany()
         except _FAILURES as error:
-            failure = self._http.failure(error, "the provider's answer was cut off")
+            failure = self._http.failure(error, _CUT_OFF)
         else:
             if read:
                 return read
@@ -118,7 +120,20 @@ class Exchange:
             ProviderProtocolError: it is longer than `max_body_bytes`.
             ProviderUnavailable: the connection was cut.
         """
-        return await self._read(self._http.max_body_bytes, strict=True)
+        content, limit = self._content, self._http.max_body_bytes
+        try:
+            body = await content.readany()
+            if not content.at_eof():  # the usual answer is one read
+                pieces = [body]
+                await self._collect(pieces, limit)
+                body = b"".join(pieces)
+        except _FAILURES as error:
+            failure: ProviderError = self._http.failure(error, _CUT_OFF)
+        else:
+            if len(body) <= limit:
+                return body
+            failure = ProviderProtocolError(f"the provider's answer is longer than {limit} bytes")
+        raise failure
 
     async def settle(self) -> None:
         """
@@ -135,13 +150,23 @@ class Exchange:
         except _FAILURES:
             return
 
-    async def _send(self) -> tuple[ClientResponse, str]:
-        http = self._http
-        url, headers, token = await http.authoriser.sign(
+    async def _signed(self, authoriser: Authoriser) -> ClientResponse:
+        url, headers, token = await authoriser.sign(
             self._method, self._url, self._headers, self._body
         )
+        response = await self._send(url, headers)
+        if response.status == 401 and authoriser.rejected(token, response.headers.get("Date")):
+            response.close()
+            url, headers, _ = await authoriser.sign(
+                self._method, self._url, self._headers, self._body
+            )
+            response = await self._send(url, headers)
+        return response
+
+    async def _send(self, url: URL, headers: Mapping[str, str]) -> ClientResponse:
+        http = self._http
         try:
-            response = await http.session.request(
+            return await http.session.request(
                 self._method,
                 url,
                 data=self._body,
@@ -152,8 +177,6 @@ class Exchange:
             )
         except _FAILURES as error:
             failure = http.failure(error, "the provider could not be reached")
-        else:
-            return response, token
         # Raised here, not in the handler: the context of an exception travels with it, and aiohttp's holds headers.
         raise failure
 
@@ -166,33 +189,23 @@ class Exchange:
                     status=self.status,
                 )
             )
-        body = b""
-        with suppress(TimeoutError):  # the status is known, and says enough
-            async with asyncio.timeout(_ERROR_BODY_S):
-                body = await self._read(MAX_ERROR_BYTES, strict=False)
-        return self._http.classify(self.status, self.headers, body)
-
-    async def _read(self, limit: int, *, strict: bool) -> bytes:
-        content = self._content
         pieces: list[bytes] = []
-        size = 0
-        failure: ProviderError | None = None
-        try:
-            while size <= limit and (piece := await content.readany()):
-                pieces.append(piece)
-                size += len(piece)
-        except _FAILURES as error:
-            failure = self._http.failure(error, "the provider's answer was cut off")
-        if strict and failure is not None:
-            raise failure
-        if strict and size > limit:
-            raise ProviderProtocolError(f"the provider's answer is longer than {limit} bytes")
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        with suppress(*_FAILURES):  # the status is known, and says enough
+            async with asyncio.timeout(_ERROR_BODY_S):
+                await self._collect(pieces, MAX_ERROR_BYTES)
+        return self._http.classify(self.status, self.headers, b"".join(pieces))
+
+    async def _collect(self, pieces: list[bytes], limit: int) -> None:
+        """Read on to the end, or to a little beyond the limit."""
+        size = sum(map(len, pieces))
+        while size <= limit and (piece := await self._content.readany()):
+            pieces.append(piece)
+            size += len(piece)
 
     def _end(self) -> None:
         response = self._response
-        if response is None:
-            return
+        if response is None or response.closed:
+            return  # whose body came to its end gave the connection back by itself
         if self._content.at_eof():
             response.release()
         else:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from aiohttp import ClientSession, ClientTimeout, ConnectionTimeoutError
+from multidict import CIMultiDict
 from typing_extensions import override
 from yarl import URL
 
@@ -75,8 +76,10 @@ class VendorHttp:
         self._classify = classify
         own = (*secrets_of(settings), *secrets)
         self._redactor = Redactor(lambda: (*own, *authoriser.secrets()))
-        self._headers = {"Accept": "application/json", **(headers or {})}
-        self._json_headers = {**self._headers, "Content-Type": "application/json"}
+        # Made once, and in aiohttp's own type: a provider sends the same headers again and again.
+        self._headers = CIMultiDict({"Accept": "application/json", **(headers or {})})
+        self._headers.update(authoriser.fixed or {})
+        self._json_headers = self._with_type("application/json")
         self._urls: dict[str, URL] = {}
 
     @override
@@ -115,11 +118,7 @@ class VendorHttp:
     ) -> Exchange:
         """An exchange of any kind; `params` become the query."""
         url = self.url(path)
-        headers = (
-            self._headers
-            if content_type is None
-            else {**self._headers, "Content-Type": content_type}
-        )
+        headers = self._headers if content_type is None else self._with_type(content_type)
         return Exchange(self, method, url.update_query(params) if params else url, headers, body)
 
     async def post_json(self, path: str, body: bytes) -> bytes:
@@ -178,6 +177,11 @@ class VendorHttp:
             else type(error).__name__
         )
         return self.dress(ProviderUnavailable(f"{doing}: {reason}", provider=self.name))
+
+    def _with_type(self, content_type: str) -> CIMultiDict[str]:
+        headers = self._headers.copy()
+        headers.setdefault("Content-Type", content_type)
+        return headers
 
 
 def _base(name: str, base_url: str) -> URL:
