@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fengchao_core.errors import (
@@ -606,6 +607,72 @@ def test_the_reads_do_not_matter(texts: list[str], data: st.DataObject) -> None:
     pieces = [all_events[a:b] for a, b in zip([0, *cuts], [*cuts, len(all_events)], strict=True)]
     apart = [delta for piece in pieces for delta in decoder.decode(piece)] + decoder.close()
     assert decoder_of().decode(all_events) == apart
+
+
+@given(st.lists(st.sampled_from(["?", "", "a"]) | st.text(), max_size=8), st.booleans())
+def test_chunks_that_are_alike_say_the_same_as_others(texts: list[str], ascii_only: bool) -> None:
+    """Chunks that differ in nothing but their text are read a shorter way, to the same end."""
+
+    def chunks(**changing: list[int]) -> list[bytes]:
+        fields = [{key: values[i] for key, values in changing.items()} for i in range(len(texts))]
+        said = [{**fields[i], **say({"content": text})} for i, text in enumerate(texts)]
+        written = [json.dumps(chunk, ensure_ascii=ascii_only).encode() for chunk in said]
+        return [*events(say({"role": "assistant"})), *written, *events(END), DONE]
+
+    assert stream(*chunks(n=list(range(len(texts))))) == stream(*chunks())
+    assert [text for text in texts if text] == [d.text for d in stream(*chunks()) if d.text]
+
+
+LOOKALIKES = st.lists(
+    st.sampled_from(
+        [
+            '"',
+            '"b"',
+            "b",
+            "\\",
+            "\\ud800",
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            " ",
+            "null",
+            "1",
+            '"content":',
+            '"x":',
+            '"error":',
+            '"finish_reason":"stop"',
+            '"usage":{"prompt_tokens":1}',
+        ]
+    ),
+    max_size=12,
+).map("".join)
+
+
+@given(LOOKALIKES)
+@example('"a","content":"b"')
+@example('"a","reasoning":"b"')
+@example('"a"},"usage":{"prompt_tokens":1},"x":{"y":"b"')
+@example('"a"}}]},"error":{"message":"m","x":{"y":[{"z":"b"')
+@example('"a')
+@example('"\\"')
+@example('["a"]')
+def test_what_only_looks_like_a_chunk_of_text_is_read_in_full(middle: str) -> None:
+    """Whatever stands between the beginning and the end of a usual chunk means what it says."""
+    head, _, tail = orjson.dumps(say({"content": "MIDDLE"})).partition(b'"MIDDLE"')
+    first = orjson.dumps({**say({"role": "assistant", "content": ""}), "n": 1})
+
+    def outcome(*before: bytes) -> object:
+        decoder = decoder_of()
+        decoder.decode([first, *before])
+        try:
+            deltas = decoder.decode([b"%b%b%b" % (head, middle.encode(), tail)])
+            return deltas, str(decoder.failure), decoder.usage, decoder.close([DONE])
+        except ProviderError as error:
+            return type(error), str(error)
+
+    assert outcome() == outcome(head + b'"text"' + tail)
 
 
 @pytest.mark.parametrize(

@@ -58,9 +58,11 @@ class SseParser:
         Raises:
             ProviderProtocolError: a line or an event is longer than the limit.
         """
-        lines = self._complete(read)
-        if not lines:
-            return []
+        lines = read
+        if self._tail or self._after_cr or read[-2:] != b"\n\n" or b"\r" in read:
+            lines = self._complete(read)
+            if not lines:
+                return []
         if not self._data and not self._name and len(lines) <= self._limit:
             events = _simple(lines)
             if events is not None:

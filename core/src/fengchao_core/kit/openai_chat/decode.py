@@ -3,7 +3,7 @@ Chat-completions answers, whole or streamed, as deltas.
 
 Vendors agree on little beyond the usual path, so everything else is read with care: nothing that is valid JSON raises
 anything but a `ProviderError`, and what a vendor leaves out (an index, a role, `[DONE]`, usage) is made good where it
-can be. The usual chunk, one choice with one piece of text, takes a short way.
+can be. The usual chunk, one choice with one piece of text, takes a short way, and the next of its kind a shorter one.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from fengchao_core.kit.errors import Classify
 from fengchao_core.kit.openai_chat import reading
 from fengchao_core.kit.openai_chat.calls import CallTracker
 from fengchao_core.kit.openai_chat.dialect import CHAT_COMPLETIONS, Dialect
+from fengchao_core.kit.openai_chat.mould import Mould, mould_of
 from fengchao_core.kit.openai_chat.think import ThinkSplitter
 from fengchao_core.kit.openai_chat.usage import read_usage
 from fengchao_core.types import Delta, FinishReason, ToolCallFragment, Usage
 
 _MAX_CHOICES = 1024
+_MAX_MOULDS = 3  # a vendor whose chunks have less in common is read chunk by chunk
 _NOTHING = object()
 _PLAIN_FIELDS = frozenset({"role", "content"})
 
@@ -44,7 +46,17 @@ class Decoder:
         failure: an error that came in the same read as deltas before it; raise it once those are out.
     """
 
-    __slots__ = ("_choices", "_classify", "_dialect", "_notes", "_usage", "failure", "is_done")
+    __slots__ = (
+        "_choices",
+        "_classify",
+        "_dialect",
+        "_mould",
+        "_moulds",
+        "_notes",
+        "_usage",
+        "failure",
+        "is_done",
+    )
 
     def __init__(
         self, dialect: Dialect = CHAT_COMPLETIONS, *, classify: Classify, notes: Sequence[str] = ()
@@ -54,6 +66,8 @@ class Decoder:
         self._notes = tuple(notes)
         self._choices: dict[int, _Choice] = {}
         self._usage: Mapping[str, Any] | None = None
+        self._mould: Mould | None = None
+        self._moulds = 0
         self.is_done = False
         self.failure: ProviderError | None = None
 
@@ -72,7 +86,12 @@ class Decoder:
             for event in events:
                 if self.is_done:
                     break
-                self._event(event, deltas)
+                mould = self._mould
+                if mould is not None and (text := mould.text(event)) is not None:
+                    if text:
+                        deltas.append(Delta(text, index=mould.index))
+                else:
+                    self._event(event, deltas)
         except ProviderError as error:
             if not deltas:
                 raise
@@ -169,10 +188,10 @@ class Decoder:
             elif text:
                 raise ProviderProtocolError("the provider's stream holds an event that is not JSON")
             return
-        if not self._plain(chunk, deltas):
+        if not self._plain(chunk, event, deltas):
             self._chunk(chunk, event, deltas)
 
-    def _plain(self, chunk: Any, deltas: list[Delta]) -> bool:
+    def _plain(self, chunk: Any, raw: bytes, deltas: list[Delta]) -> bool:
         """Take the usual chunk: one known choice with nothing but text. False where there is more to it."""
         if type(chunk) is not dict or chunk.get("error") is not None or self._dialect.keep:
             return False
@@ -192,11 +211,14 @@ class Decoder:
         known = self._choices.get(index)
         if known is None or known.think is not None or choice.get("usage") is not None:
             return False
-        if text:
-            deltas.append(Delta(text, index=index))
         usage = chunk.get("usage")
         if usage and type(usage) is dict:
             self._usage = usage
+        if text:
+            deltas.append(Delta(text, index=index))
+            if self._moulds < _MAX_MOULDS and not usage:
+                self._moulds += 1
+                self._mould = mould_of(raw, text, index)
         return True
 
     def _chunk(self, chunk: object, raw: bytes, deltas: list[Delta]) -> None:
