@@ -8,7 +8,7 @@ from fengchao_core.errors import ProviderError, ProviderUnavailable
 from fengchao_core.kit.http import VendorHttp
 from fengchao_core.kit.openai_chat.decode import Decoder
 from fengchao_core.kit.openai_chat.dialect import Dialect
-from fengchao_core.kit.openai_chat.encode import encode
+from fengchao_core.kit.openai_chat.encode import build, dump
 from fengchao_core.kit.sse import SseParser
 from fengchao_core.types import ChatRequest, Delta
 
@@ -32,7 +32,8 @@ async def converse(
         InvalidParameter: the request asks for a feature that the dialect lacks.
         ProviderError: anything on the vendor's side.
     """
-    body, notes = encode(request, dialect)
+    fields, notes = build(request, dialect)
+    body = dump(fields)
     decoder = Decoder(dialect, classify=http.classify, notes=notes)
     try:
         async with http.post(path, body) as answer:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from fengchao_core.types import Usage
 
 _MOST = 2**53  # beyond, JSON numbers are no longer exact
@@ -21,28 +18,34 @@ def read_usage(usage: object) -> Usage | None:
         return None
     prompt = _count(usage.get("prompt_tokens"))
     completion = _count(usage.get("completion_tokens"))
-    total = _count(usage.get("total_tokens"))
-    if completion is None and prompt is not None and total is not None and total >= prompt:
-        completion = total - prompt
+    if completion is None and prompt is not None:
+        total = _count(usage.get("total_tokens"))
+        if total is not None and total >= prompt:
+            completion = total - prompt
     if prompt is None and completion is None:
         return None
     prompt, completion = prompt or 0, completion or 0
     cached = (
-        _detail(usage, "prompt_tokens_details", "cached_tokens")
+        _detail(usage.get("prompt_tokens_details"), "cached_tokens")
         or _count(usage.get("cached_tokens"))
         or _count(usage.get("prompt_cache_hit_tokens"))
-        or 0
     )
-    reasoning = _detail(usage, "completion_tokens_details", "reasoning_tokens") or 0
-    return Usage(prompt, completion, min(cached, prompt), min(reasoning, completion))
+    reasoning = _detail(usage.get("completion_tokens_details"), "reasoning_tokens")
+    return Usage(
+        prompt,
+        completion,
+        min(cached, prompt) if cached else 0,
+        min(reasoning, completion) if reasoning else 0,
+    )
 
 
-def _detail(usage: Mapping[str, Any], group: str, name: str) -> int | None:
-    details = usage.get(group)
+def _detail(details: object, name: str) -> int | None:
     return _count(details.get(name)) if isinstance(details, dict) else None
 
 
 def _count(value: object) -> int | None:
+    if value is None:
+        return None
     if type(value) is float and value.is_integer():
         value = int(value)
     return value if type(value) is int and 0 <= value < _MOST else None
