@@ -40,7 +40,7 @@ from typing_extensions import override
 
 from fengchao_core import Caller, ChatParams, Gateway, Message, Price, Settings
 from fengchao_core.clock import SystemClock
-from fengchao_core.deadlines import Deadline
+from fengchao_core.deadlines import Deadlines
 from fengchao_core.exchange import Exchange
 from fengchao_core.fold import Fold
 from fengchao_core.kit.errors import classify_by
@@ -211,15 +211,15 @@ async def gateway_stages(folder: Path, *, words: bool) -> AsyncIterator[Stage]:
         yield "server: word an event, in one batch", lambda: _word(exchange, [deltas]), len(deltas)
         singly = [[delta] for delta in deltas]
         yield "server: word an event, one by one", lambda: _word(exchange, singly), len(deltas)
-        limits = settings.limits.limits()
+        deadlines = Deadlines(settings.limits.limits())
         source = _endless()
 
         async def pulls() -> None:
-            deadline = Deadline(limits)
+            deadline = deadlines.begin()
             for _ in range(64):
-                await deadline.pull(source, first=False)
-            if (close := getattr(deadline, "close", None)) is not None:
-                close()
+                with deadline.step(first=False):
+                    await anext(source, None)
+            deadline.stop()
 
         yield "core: wait for a batch under a deadline", pulls, 64
         await gateway.flush()

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from fengchao_core import Delta, Limits
-from fengchao_core.deadlines import Deadline
+from fengchao_core.deadlines import Deadlines
 from fengchao_core.errors import ProviderTimeout
 
 BATCH = [Delta("x")]
@@ -19,11 +19,17 @@ async def steps(*awaited):
         yield BATCH
 
 
+async def pull(deadline, source, *, first):
+    """The next batch of a stream, under a deadline; None at its end."""
+    with deadline.step(first=first):
+        return await anext(source, None)
+
+
 async def test_steps_within_their_limits_pass():
     """A stream that keeps its limits comes through whole, and its end is None."""
-    deadline = Deadline(Limits(first_delta_s=5, idle_s=5))
+    deadline = Deadlines(Limits(first_delta_s=5, idle_s=5)).begin()
     source = steps(None, None)
-    got = [await deadline.pull(source, first=n == 0) for n in range(3)]
+    got = [await pull(deadline, source, first=n == 0) for n in range(3)]
     deadline.stop()
     assert [BATCH, BATCH, None] == got
 
@@ -40,27 +46,27 @@ async def test_a_late_step_is_told_by_its_limit(limits, first, phase, length):
     """The limit that passed is named with its length, and the source is closed."""
     source = steps(asyncio.Event())
     with pytest.raises(ProviderTimeout) as caught:
-        await Deadline(limits).pull(source, first=first)
+        await pull(Deadlines(limits).begin(), source, first=first)
     assert (phase, length) == (caught.value.phase, caught.value.limit_s)
     assert await anext(source, None) is None
 
 
 async def test_a_shorter_limit_after_a_longer_one_holds():
     """The timer that was set for a far limit does not make a near one late."""
-    deadline = Deadline(Limits(first_delta_s=60, idle_s=0.02))
+    deadline = Deadlines(Limits(first_delta_s=60, idle_s=0.02)).begin()
     source = steps(None, asyncio.Event())
-    assert await deadline.pull(source, first=True) == BATCH
+    assert await pull(deadline, source, first=True) == BATCH
     with pytest.raises(ProviderTimeout):
-        await deadline.pull(source, first=False)
+        await pull(deadline, source, first=False)
 
 
 async def test_time_between_the_steps_is_the_callers():
     """A caller that is slow to take its deltas passes no limit."""
-    deadline = Deadline(Limits(first_delta_s=0.02, idle_s=0.02))
+    deadline = Deadlines(Limits(first_delta_s=0.02, idle_s=0.02)).begin()
     source = steps(None, None)
-    assert await deadline.pull(source, first=True) == BATCH
+    assert await pull(deadline, source, first=True) == BATCH
     await asyncio.sleep(0.06)
-    assert await deadline.pull(source, first=False) == BATCH
+    assert await pull(deadline, source, first=False) == BATCH
     deadline.stop()
 
 
@@ -68,7 +74,9 @@ async def test_the_task_is_not_left_cancelled():
     """After a limit passed, the task that waited goes on as if nobody had cancelled it."""
     task = asyncio.current_task()
     with pytest.raises(ProviderTimeout):
-        await Deadline(Limits(first_delta_s=0.01)).pull(steps(asyncio.Event()), first=True)
+        await pull(
+            Deadlines(Limits(first_delta_s=0.01)).begin(), steps(asyncio.Event()), first=True
+        )
     assert 0 == task.cancelling()
     await asyncio.sleep(0)
 
@@ -79,7 +87,7 @@ async def test_a_cancelled_caller_is_cancelled():
 
     async def wait():
         started.set()
-        await Deadline(Limits()).pull(steps(asyncio.Event()), first=True)
+        await pull(Deadlines(Limits()).begin(), steps(asyncio.Event()), first=True)
 
     task = asyncio.create_task(wait())
     await started.wait()
@@ -93,10 +101,49 @@ async def test_a_cancellation_goes_before_a_limit():
     loop = asyncio.get_running_loop()
 
     async def wait():
-        deadline = Deadline(Limits(first_delta_s=0.02))
+        deadline = Deadlines(Limits(first_delta_s=0.02)).begin()
         task = asyncio.current_task()
         loop.call_at(loop.time() + 0.02, task.cancel)
-        await deadline.pull(steps(asyncio.Event()), first=True)
+        await pull(deadline, steps(asyncio.Event()), first=True)
 
     with pytest.raises(asyncio.CancelledError):
         await asyncio.create_task(wait())
+
+
+async def test_each_of_many_calls_has_its_own_time():
+    """Of calls that wait at once, each is told of its own limit at its own time, and the others go on."""
+    deadlines = Deadlines(Limits(first_delta_s=0.03, idle_s=0.06, total_s=0.3))
+    loop, told = asyncio.get_running_loop(), {}
+
+    async def wait(name, *, first):
+        begun = loop.time()
+        try:
+            await pull(deadlines.begin(), steps(asyncio.Event()), first=first)
+        except ProviderTimeout as error:
+            told[name] = (error.phase, loop.time() - begun >= error.limit_s)
+
+    async def long():
+        deadline = deadlines.begin()
+        for _ in range(5):
+            with deadline.step(first=False):
+                await asyncio.sleep(0.03)
+        deadline.stop()
+        told["long"] = "ended"
+
+    await asyncio.gather(wait("late", first=False), wait("early", first=True), long())
+    assert {
+        "early": ("first delta", True),
+        "late": ("idle", True),
+        "long": "ended",
+    } == told
+
+
+async def test_a_call_that_ended_is_not_cancelled():
+    """The timer may ring for a call that is over: its task is left alone."""
+    deadlines = Deadlines(Limits(first_delta_s=0.01))
+    deadline = deadlines.begin()
+    assert await pull(deadline, steps(None), first=True) == BATCH
+    deadline.stop()
+    await asyncio.sleep(0.03)
+    deadlines.close()
+    assert 0 == asyncio.current_task().cancelling()

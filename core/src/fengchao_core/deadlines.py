@@ -1,41 +1,106 @@
 """
 The time limits of a call, put around each step of the provider's stream, on the consumer's side.
 
-A generator never yields inside `asyncio.timeout` (PEP 789), so the limit is around each `anext()`.
+A generator never yields inside a time limit (PEP 789), so the limit is around each `anext()`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from typing import Literal
+from types import TracebackType
+from typing import Literal, Self
 
 from fengchao_core.errors import ProviderTimeout
 from fengchao_core.provider import Limits
-from fengchao_core.types import Delta
 
 Phase = Literal["first delta", "idle", "total"]
+
+_NEVER = float("inf")
+
+
+class Deadlines:
+    """
+    The deadlines of all calls of one loop.
+
+    One timer serves them all, set for the step that is due first: most steps end long before, so that most calls never
+    touch a timer. A timer of its own for each call, let alone `asyncio.timeout` around each step, costs more than all else
+    here, and a stream has a step per token.
+    """
+
+    __slots__ = ("_limits", "_rings_at", "_timer", "_under_way")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._under_way: set[Deadline] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._rings_at = _NEVER
+
+    def begin(self) -> Deadline:
+        """The time that a call has which begins now. `stop()` it when the call is over."""
+        deadline = Deadline(self, self._limits)
+        self._under_way.add(deadline)
+        return deadline
+
+    def close(self) -> None:
+        """Forget the timer. Call once no call is under way."""
+        self._set(None, _NEVER)
+
+    def watch(self, due: float, loop: asyncio.AbstractEventLoop) -> None:
+        """See to it that the timer rings by an instant of the loop's clock."""
+        if due < self._rings_at:
+            self._set(loop, due)
+
+    def forget(self, deadline: Deadline) -> None:
+        """Its call is over."""
+        self._under_way.discard(deadline)
+
+    def _set(self, loop: asyncio.AbstractEventLoop | None, due: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._rings_at = due
+        self._timer = None if loop is None else loop.call_at(due, self._ring, loop)
+
+    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer, self._rings_at = None, _NEVER
+        now, next_due = loop.time(), _NEVER
+        for deadline in tuple(self._under_way):
+            due = deadline.ring(now)
+            next_due = min(next_due, due)
+        if next_due < _NEVER:
+            self._set(loop, next_due)
 
 
 class Deadline:
     """
-    The time one call has left. Made by the task that runs the call, when it starts; its retries share the total.
+    The time one call has left; its retries share the total.
 
-    One timer serves all steps of a call: a step only says when it is due, and the timer, when it rings early, sets itself
-    anew. `asyncio.timeout` around each step would cost three times as much, and a stream has a step per token.
+    Each step of its stream goes inside a `with`:
 
-    Call `stop()` when the call is over.
+        with deadline.step(first=True):
+            batch = await anext(source, None)
+
+    The `with` raises `ProviderTimeout` where a limit passed; the source was cancelled then and has closed its connection.
     """
 
-    __slots__ = ("_due", "_end", "_is_late", "_limits", "_loop", "_timer", "_waiting")
+    __slots__ = (
+        "_all",
+        "_cancels_before",
+        "_due",
+        "_end",
+        "_is_late",
+        "_limit",
+        "_limits",
+        "_loop",
+        "_phase",
+        "_task",
+    )
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, all_: Deadlines, limits: Limits) -> None:
+        self._all = all_
         self._limits = limits
         self._loop = asyncio.get_running_loop()
         self._end = self._loop.time() + limits.total_s
-        self._due = self._end
-        self._timer: asyncio.TimerHandle | None = None
-        self._waiting: asyncio.Task[object] | None = None
+        self._task: asyncio.Task[object] | None = None
         self._is_late = False
 
     @property
@@ -43,63 +108,62 @@ class Deadline:
         """Seconds of the total that are left; never negative."""
         return max(0.0, self._end - self._loop.time())
 
-    async def pull(
-        self, source: AsyncIterator[Sequence[Delta]], *, first: bool
-    ) -> Sequence[Delta] | None:
+    def step(self, *, first: bool) -> Self:
         """
-        The next batch, or None at the end.
+        A step begins, in the task that runs now.
 
         Args:
             first: whether nothing has come yet, so that the limit of the first delta holds.
-
-        Raises:
-            ProviderTimeout: a limit passed; the source was cancelled and has closed its connection.
         """
-        phase: Phase = "first delta" if first else "idle"
-        limit = self._limits.first_delta_s if first else self._limits.idle_s
-        due = self._loop.time() + limit
+        limits = self._limits
+        if first:
+            self._phase: Phase = "first delta"
+            self._limit = limits.first_delta_s
+        else:
+            self._phase = "idle"
+            self._limit = limits.idle_s
+        loop = self._loop
+        due = loop.time() + self._limit
         if self._end < due:
-            phase, limit, due = "total", self._limits.total_s, self._end
+            self._phase, self._limit, due = "total", limits.total_s, self._end
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a deadline is for tasks; run the call in one")
-        asked_before = task.cancelling()
-        self._wait(task, due)
-        try:
-            return await anext(source, None)
-        except asyncio.CancelledError as error:
-            # Ours, unless somebody else wants the task cancelled as well: then that goes before.
-            if self._is_late and task.uncancel() <= asked_before:
-                self._is_late = False
-                raise ProviderTimeout(phase, limit) from error
-            raise
-        finally:
-            self._waiting = None
-            if self._is_late:  # the step ended, or failed, just as the timer rang
-                self._is_late = False
-                task.uncancel()
+        self._due = due
+        self._cancels_before = task.cancelling()
+        self._task = task
+        self._all.watch(due, loop)
+        return self
+
+    def ring(self, now: float) -> float:
+        """Cancel the step where it is late. Returns when it is due; infinite where no step is to be waited for."""
+        if self._task is None or self._is_late:
+            return _NEVER
+        if now < self._due:
+            return self._due
+        self._is_late = True
+        self._task.cancel()
+        return _NEVER
 
     def stop(self) -> None:
-        """Forget the timer."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        """The call is over."""
+        self._all.forget(self)
 
-    def _wait(self, task: asyncio.Task[object], due: float) -> None:
-        self._waiting = task
-        self._due = due
-        timer = self._timer
-        if timer is None or due < timer.when():
-            if timer is not None:
-                timer.cancel()
-            self._timer = self._loop.call_at(due, self._ring)
+    def __enter__(self) -> None:
+        """The step has begun already."""
 
-    def _ring(self) -> None:
-        self._timer = None
-        if self._waiting is None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        task, self._task = self._task, None
+        if not self._is_late or task is None:
             return
-        if self._loop.time() < self._due:
-            self._timer = self._loop.call_at(self._due, self._ring)
-            return
-        self._is_late = True
-        self._waiting.cancel()
+        self._is_late = False
+        # Where somebody else wants the task cancelled as well, that goes before. And a step may have ended, or failed in
+        # its own way, just as the timer rang.
+        is_ours_alone = task.uncancel() <= self._cancels_before
+        if is_ours_alone and isinstance(error, asyncio.CancelledError):
+            raise ProviderTimeout(self._phase, self._limit) from error

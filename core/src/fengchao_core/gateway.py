@@ -305,11 +305,12 @@ class Gateway:
         """
         fold = Fold()
         batches = self.run(exchange)
-        try:  # what `aclosing` does, without its two coroutines
+        try:  # as `aclosing`; a generator that has ended by itself need not be closed
             async for batch in batches:
                 fold.feed(batch)
-        finally:
+        except BaseException:
             await batches.aclose()
+            raise
         completion = exchange.complete(fold)
         if exchange.request.params.response_format is not None:
             from fengchao_core.structured import mended  # loaded only where it is wanted

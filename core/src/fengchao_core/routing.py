@@ -143,17 +143,21 @@ class Route:
             deployment = self.next()
             try:
                 result = await question(deployment)
-            except ProviderError as error:
-                deployment.breaker.failed(error)
-                error.provider = error.provider or deployment.provider_name
-                if isinstance(error, _CREDENTIALS) and self._has_more():
+            except BaseException as error:
+                if self.passes_over(deployment, error):
                     continue
-                raise
-            except BaseException:
-                deployment.breaker.abandoned()
                 raise
             deployment.breaker.succeeded()
             return result
+
+    def passes_over(self, deployment: Deployment, error: BaseException) -> bool:
+        """Remember that a deployment failed so, and name it. Returns whether the next shall be asked at once."""
+        if not isinstance(error, ProviderError):
+            deployment.breaker.abandoned()
+            return False
+        deployment.breaker.failed(error)
+        error.provider = error.provider or deployment.provider_name
+        return isinstance(error, _CREDENTIALS) and self._has_more()
 
     def _has_more(self) -> bool:
         return any(d not in self._asked for group in self._groups for d in group)

@@ -22,7 +22,7 @@ from fengchao_core.errors import SetupError
 from fengchao_server.cli.terminal import complain
 from fengchao_server.listening import bind
 from fengchao_server.logging import LineWriter, configure_logging
-from fengchao_server.process import on_stop_signals, run, settle_memory
+from fengchao_server.process import on_stop_signals, run, settle_memory, spare_generators
 from fengchao_server.serving import serving
 from fengchao_server.supervisor import READY
 
@@ -47,6 +47,7 @@ async def _serve(settings: Settings, writer: LineWriter) -> None:
     asyncio.get_running_loop().add_reader(sys.stdin.fileno(), stop.set)
     sockets = bind(settings.server.host, settings.server.port, shared=True)
     async with serving(settings, sockets, hurry=hurry, say=writer.request):
+        spare_generators()
         asyncio.get_running_loop().call_soon(settle_memory)
         os.write(sys.stdout.fileno(), READY)
         await stop.wait()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -40,30 +40,30 @@ class Admission:
         self._catalog = parts.catalog
         self._known: CleanTexts | None = None
 
-    async def admit(self, call: ChatCall, caller: Caller) -> Entry:
-        """The model of a chat, on the channel it came by. Raises `CallError`."""
-        entry = await self.find(call.model, "chat", caller)
+    def admit(self, call: ChatCall, entry: Entry, caller: Caller) -> None:
+        """Check that a caller may chat with a model, on the channel the call came by. Raises `CallError`."""
+        _check(entry, "chat", caller)
         if call.channel is not None and entry.card.is_local != (call.channel == "local"):
             kind = "a local model" if entry.card.is_local else "an online model"
             raise WrongChannel(
                 f"model {entry.card.id!r} is {kind}; ask it on that channel",
                 is_local=entry.card.is_local,
             )
-        return entry
 
     async def find(self, model: str, kind: str, caller: Caller) -> Entry:
         """The model, where the caller may ask it. Raises `CallError`."""
         entry = self._catalog.get(model) or await self._catalog.find(model)
-        if caller.models and entry.card.id not in caller.models:
-            raise PermissionDenied(f"this key may not use model {entry.card.id!r}", param="model")
-        if entry.card.kind != kind:
-            raise InvalidParameter(
-                f"model {entry.card.id!r} is for {entry.card.kind}, not for {kind}", param="model"
-            )
+        _check(entry, kind, caller)
         return entry
 
+    @property
+    def is_stale(self) -> bool:
+        """Whether operators changed something since the last request, so that `follow` is due: two looks into memory."""
+        words = self._parts.words
+        return self._parts.prompts.is_stale or (words is not None and words.is_stale)
+
     async def follow(self) -> None:
-        """See what operators changed since the last request: two looks into memory, if nothing."""
+        """Bring in force what operators changed since the last request."""
         prompts, words = self._parts.prompts, self._parts.words
         if prompts.is_stale:
             await prompts.refresh()
@@ -89,10 +89,9 @@ class Admission:
 
     async def retrieve(self, call: ChatCall) -> tuple[Passage, ...]:
         """The passages of the knowledge base that the call names."""
-        if not call.knowledge:
-            return ()
-        return await self.retriever(call.knowledge).retrieve(
-            call.knowledge,
+        knowledge = call.knowledge or ""
+        return await self.retriever(knowledge).retrieve(
+            knowledge,
             call.query or "",
             top_k=call.knowledge_top_k,
             threshold=call.knowledge_threshold,
@@ -118,25 +117,14 @@ class Admission:
         parts = await shown(self._parts.files, files)
         return replace(call, attachments=(*parts, *call.attachments)), files
 
-    async def fitted(
-        self,
-        call: ChatCall,
-        passages: tuple[Passage, ...],
-        gathered: Gathered | None,
-        screening: Screening | None,
-        card: ModelCard,
-        *,
-        files: tuple[OpenFile, ...],
-    ) -> Fitted:
-        """The conversation to send, screened, within the window of its model. Raises `CallError`, `SensitiveContent`."""
-        if call.length + sum(file.record.chars or 0 for file in files) < LONG_TEXT:
-            return self._fit(call, passages, gathered, screening, card, files=files)
-        # A book takes the filter longer than the other requests should wait.
-        return await asyncio.to_thread(
-            self._fit, call, passages, gathered, screening, card, files=files
-        )
+    def is_long(self, call: ChatCall, files: Sequence[OpenFile]) -> bool:
+        """Whether `fitted` takes longer than the other requests should wait, so that it belongs in a thread."""
+        length = call.length
+        for file in files:
+            length += file.record.chars or 0
+        return length >= LONG_TEXT
 
-    def _fit(
+    def fitted(
         self,
         call: ChatCall,
         passages: tuple[Passage, ...],
@@ -146,7 +134,15 @@ class Admission:
         *,
         files: tuple[OpenFile, ...],
     ) -> Fitted:
-        """The conversation to send. A caller that brings its own messages minds their order and length itself."""
+        """
+        The conversation to send, screened, within the window of its model.
+
+        A caller that brings its own messages minds their order and length itself.
+
+        Raises:
+            CallError: it cannot be sent.
+            SensitiveContent: a word list blocked it.
+        """
         if call.history:
             check_history(call.history)
         messages = compose(call, self._parts.prompts.library, passages, screening)
@@ -197,3 +193,13 @@ class Admission:
             ):
                 groups.append(fallback.deployments)
         return groups
+
+
+def _check(entry: Entry, kind: str, caller: Caller) -> None:
+    card = entry.card
+    if caller.models and card.id not in caller.models:
+        raise PermissionDenied(f"this key may not use model {card.id!r}", param="model")
+    if card.kind != kind:
+        raise InvalidParameter(
+            f"model {card.id!r} is for {card.kind}, not for {kind}", param="model"
+        )

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from fengchao_core.deadlines import Deadline
+from fengchao_core.deadlines import Deadline, Deadlines
 from fengchao_core.errors import ProviderError, ProviderProtocolError, ProviderTimeout
 from fengchao_core.exchange import Exchange
 from fengchao_core.meter import Meter
@@ -31,57 +31,83 @@ class Asking:
         self._books = books
         self._copies = parts.copies
         self._limits = parts.settings.limits.limits()
+        self._deadlines = Deadlines(self._limits)
         self._policy = RetryPolicy(parts.settings.retry)
 
     def deadline(self) -> Deadline:
-        """The time that a call has which begins now."""
-        return Deadline(self._limits)
+        """The time that a call has which begins now; to be stopped when it is over."""
+        return self._deadlines.begin()
 
-    async def first(
+    def close(self) -> None:
+        """Forget the clock. Call once nothing is asked any more."""
+        self._deadlines.close()
+
+    def first(
         self, exchange: Exchange, deadline: Deadline, groups: Sequence[Sequence[Deployment]]
-    ) -> _First:
+    ) -> Awaitable[_First]:
         """The provider's stream and its first batch, after as many attempts as it takes."""
-        route = Route(groups)
+        attempt = partial(self._attempt, exchange, deadline, Route(groups))
+        return self._policy.run(attempt, exchange.retry, deadline.remaining_s)
 
-        async def ask(deployment: Deployment) -> _First:
+    async def _attempt(self, exchange: Exchange, deadline: Deadline, route: Route) -> _First:
+        """As `Route.ask`, without a function in between: every request comes this way."""
+        while True:
+            deployment = route.next()
             request = exchange.request
             if deployment.card is not request.card:
                 request = replace(request, model=deployment.card.upstream_id, card=deployment.card)
-            if exchange.native is None:
-                return await open_stream(deployment, request)
             try:
-                async with asyncio.timeout(deadline.remaining_s) as limit:
-                    return await exchange.native.ask(
-                        deployment,
-                        request,
-                        self._copies,
-                        exchange.notes,
-                        partial(open_stream, deployment),
-                    )
-            except TimeoutError:
-                if limit.expired():
-                    raise ProviderTimeout("total", self._limits.total_s) from None
-                raise
-
-        async def open_stream(deployment: Deployment, request: ChatRequest) -> _First:
-            if request.params.response_format is not None:
-                from fengchao_core.structured import fitted  # loaded only where it is wanted
-
-                request = fitted(request)
-            self._books.asking(exchange.meter, deployment, exchange.request_id, request.messages)
-            exchange.asked = deployment.provider
-            source = deployment.provider.stream(request)
-            try:
-                first = await deadline.pull(source, first=True)
-                if first is None:
-                    raise ProviderProtocolError("the provider's stream ended without an answer")
+                if exchange.native is None:
+                    opened = await self._open(exchange, deadline, deployment, request)
+                else:
+                    opened = await self._ask_natively(exchange, deadline, deployment, request)
             except BaseException as error:
-                exchange.meter.failed(error)
-                await source.aclose()
+                if route.passes_over(deployment, error):
+                    continue
                 raise
-            return source, first
+            deployment.breaker.succeeded()
+            return opened
 
-        return await self._policy.run(partial(route.ask, ask), exchange.retry, deadline.remaining_s)
+    async def _open(
+        self, exchange: Exchange, deadline: Deadline, deployment: Deployment, request: ChatRequest
+    ) -> _First:
+        if request.params.response_format is not None:
+            from fengchao_core.structured import fitted  # loaded only where it is wanted
+
+            request = fitted(request)
+        self._books.asking(exchange.meter, deployment, exchange.request_id, request.messages)
+        exchange.asked = deployment.provider
+        source = deployment.provider.stream(request)
+        try:
+            with deadline.step(first=True):
+                first = await anext(source, None)
+            if first is None:
+                raise ProviderProtocolError("the provider's stream ended without an answer")
+        except BaseException as error:
+            exchange.meter.failed(error)
+            await source.aclose()
+            raise
+        return source, first
+
+    async def _ask_natively(
+        self, exchange: Exchange, deadline: Deadline, deployment: Deployment, request: ChatRequest
+    ) -> _First:
+        """Where a vendor may read the files itself: bringing them there takes of the same time."""
+        if exchange.native is None:
+            raise AssertionError("there are no files")
+
+        async def open_stream(request: ChatRequest) -> _First:
+            return await self._open(exchange, deadline, deployment, request)
+
+        try:
+            async with asyncio.timeout(deadline.remaining_s) as limit:
+                return await exchange.native.ask(
+                    deployment, request, self._copies, exchange.notes, open_stream
+                )
+        except TimeoutError:
+            if limit.expired():
+                raise ProviderTimeout("total", self._limits.total_s) from None
+            raise
 
     async def once(
         self,
@@ -97,11 +123,14 @@ class Asking:
             texts: what goes in, for the count where the vendor gives none.
         """
         route = Route(groups)
-        deadline = Deadline(self._limits)
+        ends_at = asyncio.get_running_loop().time() + self._limits.total_s
+
+        def remaining_s() -> float:
+            return max(0.0, ends_at - asyncio.get_running_loop().time())
 
         async def limited(deployment: Deployment) -> Result:
             self._books.asking(meter, deployment, meter.id)
-            limit = min(self._limits.first_delta_s, deadline.remaining_s)
+            limit = min(self._limits.first_delta_s, remaining_s())
             timeout = asyncio.timeout(limit)
             try:
                 async with timeout:
@@ -114,6 +143,6 @@ class Asking:
                 meter.failed(error)
                 raise
 
-        result = await self._policy.run(partial(route.ask, limited), None, deadline.remaining_s)
+        result = await self._policy.run(partial(route.ask, limited), None, remaining_s())
         meter.count(result, texts)
         return result

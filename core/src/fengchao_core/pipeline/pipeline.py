@@ -27,6 +27,7 @@ from fengchao_core.pipeline.admission import LONG_TEXT, Admission
 from fengchao_core.pipeline.asking import Asking
 from fengchao_core.pipeline.books import Books, name_failure
 from fengchao_core.pipeline.gathering import Gathering
+from fengchao_core.retrieval import Passage
 from fengchao_core.retry import Retry
 from fengchao_core.routing import Deployment
 from fengchao_core.types import (
@@ -76,12 +77,18 @@ class Pipeline:
         request_id = call.request_id or id_
         span = self._books.telemetry.start("chat", call.model)
         try:
-            entry = await admission.admit(call, caller)
-            await admission.follow()
+            entry = self._parts.catalog.get(call.model) or await self._parts.catalog.find(
+                call.model
+            )
+            admission.admit(call, entry, caller)
+            if admission.is_stale:
+                await admission.follow()
             screening = admission.screening(
                 is_sensitive=call.is_sensitive, replace_words=call.sensitive_replace
             )
-            passages = screened_passages(await admission.retrieve(call), screening)
+            passages: tuple[Passage, ...] = ()
+            if call.knowledge:
+                passages = screened_passages(await admission.retrieve(call), screening)
             gathered: Gathered | None = None
             files: tuple[OpenFile, ...] = ()
             if call.wants_more or call.files:
@@ -93,9 +100,13 @@ class Pipeline:
                     call, files = await admission.open_files(call, caller)
                 if gathered is not None:
                     await gathering.search(gathered, asked, id_, request_id)
-            fitted = await admission.fitted(
-                call, passages, gathered, screening, entry.card, files=files
-            )
+            card = entry.card
+            if admission.is_long(call, files):
+                fitted = await asyncio.to_thread(
+                    admission.fitted, call, passages, gathered, screening, card, files=files
+                )
+            else:
+                fitted = admission.fitted(call, passages, gathered, screening, card, files=files)
             messages = fitted.messages
             needs: frozenset[Capability] = frozenset()
             if call.attachments or call.messages:
@@ -130,8 +141,12 @@ class Pipeline:
         id_ = self._books.ids.next()
         meter = self._books.meter(id_, caller, call.model)
         try:
-            entry = await admission.admit(call, caller)
-            await admission.follow()
+            entry = self._parts.catalog.get(call.model) or await self._parts.catalog.find(
+                call.model
+            )
+            admission.admit(call, entry, caller)
+            if admission.is_stale:
+                await admission.follow()
             if call.knowledge:
                 admission.retriever(call.knowledge)
             screening = admission.screening(
@@ -142,7 +157,13 @@ class Pipeline:
             files: tuple[OpenFile, ...] = ()
             if call.files:
                 call, files = await admission.open_files(call, caller)
-            await admission.fitted(call, (), None, screening, entry.card, files=files)
+            card = entry.card
+            if admission.is_long(call, files):
+                await asyncio.to_thread(
+                    admission.fitted, call, (), None, screening, card, files=files
+                )
+            else:
+                admission.fitted(call, (), None, screening, card, files=files)
         except BaseException as error:
             span = self._books.telemetry.start("chat", call.model)
             self._books.settle("chat", meter, span, error, call.request_id or id_)
@@ -165,6 +186,7 @@ class Pipeline:
         """Cut the answers that are read for callers who left, and book what is being counted."""
         await self._drains.close()
         await self._books.close()
+        self._asking.close()
 
     async def _run(self, exchange: Exchange) -> AsyncGenerator[Sequence[Delta], None]:
         if exchange.started:
@@ -198,7 +220,8 @@ class Pipeline:
                         yield batch
                     if meter.is_over(exchange.request):
                         break
-                    batch = await deadline.pull(source, first=False)
+                    with deadline.step(first=False):
+                        batch = await anext(source, None)
             finally:
                 await source.aclose()
             if not meter.finished:
@@ -271,7 +294,8 @@ class Pipeline:
         id_ = self._books.ids.next()
         with self._books.booked("embeddings", model, caller, id_=id_, request_id=id_) as meter:
             entry = await admission.find(model, "embedding", caller)
-            await admission.follow()
+            if admission.is_stale:
+                await admission.follow()
             screening = admission.screening(is_sensitive=is_sensitive, replace_words=False)
             if screening is not None:
                 if sum(map(len, texts)) < LONG_TEXT:
@@ -326,7 +350,8 @@ class Pipeline:
 
         admission = self._admission
         entry = await admission.find(call.model, "image", caller)
-        await admission.follow()
+        if admission.is_stale:
+            await admission.follow()
         screening = admission.screening(
             is_sensitive=call.is_sensitive, replace_words=call.sensitive_replace
         )

@@ -14,7 +14,7 @@ from fengchao_core.errors import InvalidParameter, SetupError
 from fengchao_server.auditing import auditor
 from fengchao_server.cli.banner import Banner, show
 from fengchao_server.logging import LineWriter, configure_logging
-from fengchao_server.process import on_stop_signals, settle_memory
+from fengchao_server.process import on_stop_signals, settle_memory, spare_generators
 from fengchao_server.process import run as run_loop
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ async def _serve(settings: Settings, writer: LineWriter, *, sandbox: bool, as_js
         )
         banner = await stack.enter_async_context(running)
         show(banner, as_json=as_json)
+        spare_generators()
         asyncio.get_running_loop().call_soon(settle_memory)
         await stop.wait()
         if not as_json and sys.stderr.isatty():
