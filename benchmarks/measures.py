@@ -7,7 +7,6 @@ Every function measures once and returns plain samples; `run.py` decides the ord
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -158,6 +157,7 @@ def cold_start(server: OurServer, *, words: bool = True) -> Sample:
     return {"cold_start_s": took, "idle_rss_mb": server.process.rss_mb()}
 
 
-def compile_bytecode() -> None:
-    """Import once so that no figure pays for compiling."""
-    subprocess.run([sys.executable, "-c", "import fengchao_core"], check=False)
+def compile_bytecode(server: OurServer) -> None:
+    """Serve once, so that no figure pays for compiling what is imported."""
+    cold_start(server)
+    server.stop()

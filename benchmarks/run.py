@@ -61,7 +61,7 @@ class Run:
 
 def footprint(run: Run, server: OurServer) -> Iterator[table.Row]:
     """Import, start and idle, the latter without a word list, which takes what it takes; leaves the server running."""
-    measures.compile_bytecode()
+    measures.compile_bytecode(server)
     run.keep("idle", "ours", measures.cold_start(server, words=False))
     server.stop()
     for again in range(run.rounds):

@@ -32,7 +32,9 @@ BODY = {
     "temperature": 0.2,
     "max_tokens": 64,
 }
-_STRANGE = re.compile(r"FENGCHAO_.*|.*_(API_KEY|API_SECRET|APP_ID|AK|SK|BASE_URL|PROXY)")
+_STRANGE = re.compile(
+    r"FENGCHAO_.*|PYTHONDONTWRITEBYTECODE|.*_(API_KEY|API_SECRET|APP_ID|AK|SK|BASE_URL|PROXY)"
+)
 STREAM_BODY = {**BODY, "stream": True, "stream_options": {"include_usage": True}}
 WHOLE_NEEDLE, STREAM_NEEDLE = "fox", "[DONE]"
 
@@ -218,7 +220,11 @@ def headers(target: Target) -> Mapping[str, str]:
 
 
 def clean_environment() -> dict[str, str]:
-    """The environment without settings of ours, vendors' keys and proxies that somebody may have set for other purposes."""
+    """
+    The environment without what somebody may have set for other purposes.
+
+    That is settings of ours, vendors' keys, proxies, and that no bytecode be kept: where we are installed it is.
+    """
     return {k: v for k, v in os.environ.items() if not _STRANGE.fullmatch(k.upper())}
 
 
