@@ -24,7 +24,6 @@ MODULES = (
     "fengchao_server.worker",
     "fengchao_sql.store",
     "sqlalchemy.dialects.sqlite.aiosqlite",
-    "sqlalchemy.ext.asyncio",
 )
 
 

@@ -96,7 +96,7 @@ async def test_hook_opens_its_own_schemes_only(tmp_path: Path):
 
 
 def test_heavy_libraries_wait_until_they_are_needed(tmp_path: Path):
-    """Importing the plugin imports no SQLAlchemy, and opening a new or a current database no Alembic."""
+    """Importing the plugin imports no SQLAlchemy; opening a new or a current database no Alembic, ORM or other dialect."""
     script = """
 import asyncio, sys
 from pathlib import Path
@@ -105,7 +105,8 @@ assert "sqlalchemy" not in sys.modules
 from fengchao_sql.store import open_store
 async def main():
     async with open_store("sqlite:///fengchao.db", Path(sys.argv[1])):
-        print("alembic" in sys.modules)
+        heavy = {"alembic", "sqlalchemy.orm", "sqlalchemy.dialects.postgresql"}
+        print(sorted(heavy & sys.modules.keys()))
 asyncio.run(main())
 """
     runs = [
@@ -117,7 +118,7 @@ asyncio.run(main())
         ).stdout.strip()
         for _ in range(2)
     ]
-    assert ["False", "False"] == runs
+    assert ["[]", "[]"] == runs
 
 
 def test_processes_that_open_a_new_database_at_once_take_turns(tmp_path: Path):

@@ -13,7 +13,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from fengchao_core.reports import UsageQuery
 from fengchao_sql.engine import insert_once, locate
 from fengchao_sql.reports import select_sums
-from fengchao_sql.tables import api_keys, metadata, usage_rows
+from fengchao_sql.tables import api_keys, fit, metadata, usage_rows
 from fengchao_sql.usage import COLUMNS, select_rows
 
 DIALECT = postgresql.asyncpg.dialect()
@@ -45,6 +45,7 @@ def test_tables():
 
 def test_live_names_are_unique():
     """The index of live names covers live keys only."""
+    fit(DIALECT)
     (index,) = api_keys.indexes
     assert (
         "CREATE UNIQUE INDEX uq_api_keys_live_name ON api_keys (name) WHERE revoked_at IS NULL"

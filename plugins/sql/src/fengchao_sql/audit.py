@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, Index, Table, Text, insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fengchao_core.store import AuditRecord
+from fengchao_sql.connection import AsyncConnection
 from fengchao_sql.engine import Database
 from fengchao_sql.tables import RowNumber, from_micros, metadata, to_micros
 

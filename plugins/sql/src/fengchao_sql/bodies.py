@@ -10,9 +10,9 @@ from typing import Any
 
 import orjson
 from sqlalchemy import BigInteger, Column, LargeBinary, Table, Text, delete, or_, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fengchao_core.store import BodyRecord
+from fengchao_sql.connection import AsyncConnection
 from fengchao_sql.engine import Database
 from fengchao_sql.tables import from_micros, metadata, to_micros
 from fengchao_sql.usage import fitted

@@ -16,11 +16,23 @@ from threading import Thread
 from typing import Any, TypeVar
 from weakref import WeakSet
 
-from sqlalchemy import URL, Connection, Dialect, Row, Select, Table, event, make_url
+from sqlalchemy import (
+    URL,
+    Connection,
+    Dialect,
+    Engine,
+    Row,
+    Select,
+    Table,
+    create_engine,
+    event,
+    make_url,
+)
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.util import greenlet_spawn
 
 from fengchao_core.errors import SetupError, StoreUnavailable
+from fengchao_sql.connection import AsyncConnection, begun, connected
 
 T = TypeVar("T")
 
@@ -119,13 +131,12 @@ class Database:
             StoreUnavailable: the database does not answer.
         """
 
-        async def work() -> Sequence[Row[Any]]:
-            async with self.connection() as connection:
-                rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
-                return rows
+        def work() -> Sequence[Row[Any]]:
+            with self._engine.connect() as connection:
+                return connection.execute(query).all()
 
         try:
-            return await self.finish(work())
+            return await self.finish(greenlet_spawn(work))
         except self.failures as error:
             raise self._unavailable(error) from error
 
@@ -158,13 +169,13 @@ class Database:
         return await asyncio.shield(task)
 
     def connection(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        """A connection outside any transaction of ours. Raises what the driver raises."""
-        return self._engine.connect()
+        """A connection outside any transaction of ours, used inside `finish`. Raises what the driver raises."""
+        return connected(self._engine)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        """A writing transaction. Raises what the driver raises: one of `failures`."""
-        async with self._turn, self._writer.begin() as connection:
+        """A writing transaction, used inside `finish`. Raises what the driver raises: one of `failures`."""
+        async with self._turn, begun(self._writer) as connection:
             yield connection
 
     def insert_once(
@@ -182,7 +193,7 @@ class Database:
         """Wait for what is under way, then close every connection."""
         if self._unfinished:
             await asyncio.wait(self._unfinished)
-        await self._engine.dispose()
+        await greenlet_spawn(self._engine.dispose)
         # The driver gives up a connection that does not open without waiting for its thread, which would then speak to a
         # loop that is closed.
         for thread in tuple(self._threads):
@@ -191,8 +202,8 @@ class Database:
     def _unavailable(self, error: Exception) -> StoreUnavailable:
         return StoreUnavailable(f"the database {self.title} does not answer: {reason(error)}")
 
-    def _open_sqlite(self) -> AsyncEngine:
-        engine = create_async_engine(
+    def _open_sqlite(self) -> Engine:
+        engine = create_engine(
             self.address,
             hide_parameters=True,
             # The driver must not begin transactions by itself: it would begin them without IMMEDIATE.
@@ -200,9 +211,10 @@ class Database:
             pool_size=1 if self._migrating else _CONNECTIONS,
             max_overflow=0,
             pool_timeout=_POOL_TIMEOUT_S,
+            pool_use_lifo=True,  # what one connection can do does not warm the others' caches
         )
-        event.listen(engine.sync_engine, "connect", self._set_pragmas)
-        event.listen(engine.sync_engine, "begin", _begin_immediate)
+        event.listen(engine, "connect", self._set_pragmas)
+        event.listen(engine, "begin", _begin_immediate)
         return engine
 
     def _connect(self, *args: Any, **options: Any) -> Any:
@@ -228,7 +240,7 @@ class Database:
             connection.close()
             raise
 
-    def _open_postgresql(self) -> AsyncEngine:
+    def _open_postgresql(self) -> Engine:
         try:
             asyncpg = importlib.import_module("asyncpg")
         except ImportError as error:
@@ -238,12 +250,13 @@ class Database:
             ) from error
         # Errors while connecting reach us as the driver's own.
         self.failures = (*self.failures, asyncpg.PostgresError, asyncpg.InterfaceError)
-        return create_async_engine(
+        return create_engine(
             self.address,
             hide_parameters=True,
             pool_size=1 if self._migrating else _CONNECTIONS,
             max_overflow=0,
             pool_timeout=_POOL_TIMEOUT_S,
+            pool_use_lifo=True,  # what one connection can do does not warm the others' caches
             pool_pre_ping=True,
         )
 

@@ -20,9 +20,9 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fengchao_core.store import NOBODY, FileCopy, FileQuota, FileRecord
+from fengchao_sql.connection import AsyncConnection
 from fengchao_sql.engine import Database
 from fengchao_sql.tables import from_micros, metadata, to_micros
 

@@ -23,7 +23,6 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fengchao_core.store.jobs import (
     JobBounds,
@@ -33,6 +32,7 @@ from fengchao_core.store.jobs import (
     JobRecord,
     JobTotals,
 )
+from fengchao_sql.connection import AsyncConnection
 from fengchao_sql.engine import Database
 from fengchao_sql.tables import from_micros, is_unfinished, job_events, jobs, to_micros
 from fengchao_sql.usage import SqlUsage, fitted

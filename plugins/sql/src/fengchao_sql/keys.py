@@ -8,12 +8,12 @@ from typing import Any
 
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fengchao_core.errors import InvalidParameter
 from fengchao_core.limits import KeyLimits
 from fengchao_core.store import AuditRecord, KeyRecord
 from fengchao_sql.audit import append
+from fengchao_sql.connection import AsyncConnection
 from fengchao_sql.engine import Database
 from fengchao_sql.tables import api_keys, from_micros, key_revision, to_micros
 

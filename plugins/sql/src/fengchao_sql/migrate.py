@@ -26,11 +26,11 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fengchao_core.errors import SetupError
+from fengchao_sql.connection import AsyncConnection
 from fengchao_sql.engine import BUSY_TIMEOUT_MS, Database, reason
-from fengchao_sql.tables import key_revision, metadata
+from fengchao_sql.tables import fit, key_revision, metadata
 
 REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
 """Every revision this code knows, oldest first; the last is what it needs."""
@@ -117,6 +117,7 @@ def _check(version: str | None, database: Database) -> None:
 
 
 def _create(connection: Connection) -> None:
+    fit(connection.dialect)
     metadata.create_all(connection, checkfirst=False)
     connection.execute(insert(key_revision).values(revision=0))
     _VERSION.create(connection)

@@ -18,7 +18,6 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fengchao_core.errors import InvalidParameter
 from fengchao_core.store import (
@@ -31,6 +30,7 @@ from fengchao_core.store import (
 )
 from fengchao_core.store.pacing import WINDOW
 from fengchao_sql import audit as audit_log
+from fengchao_sql.connection import AsyncConnection
 from fengchao_sql.engine import Database
 from fengchao_sql.tables import from_micros, metadata, to_micros
 

@@ -18,11 +18,11 @@ from sqlalchemy import (
     insert,
     select,
 )
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fengchao_core.store import AuditRecord, PromptVersion
 from fengchao_core.store.prompts import check_newest
 from fengchao_sql.audit import append
+from fengchao_sql.connection import AsyncConnection
 from fengchao_sql.engine import Database
 from fengchao_sql.revisions import move, revision_of
 from fengchao_sql.signals import PROMPTS, Signals

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Table, Text, select, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from fengchao_sql.connection import AsyncConnection
 from fengchao_sql.engine import Database
 from fengchao_sql.tables import metadata
 

@@ -20,9 +20,9 @@ from sqlalchemy import (
     and_,
     delete,
 )
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fengchao_core.usage import NO_FAILURE, UsageRecord
+from fengchao_sql.connection import AsyncConnection
 from fengchao_sql.tables import DAY_US, metadata, to_micros, to_units
 
 HOUR_US: Final = 3_600_000_000

@@ -10,12 +10,12 @@ from typing import Any
 
 import structlog
 from sqlalchemy import Select, delete, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fengchao_core.reports import UsageQuery, UsageSum
 from fengchao_core.store import UsageGrouping
 from fengchao_core.usage import UsageRecord, UsageTotals
 from fengchao_sql import reports
+from fengchao_sql.connection import AsyncConnection
 from fengchao_sql.engine import Database
 from fengchao_sql.rollups import HOUR_US, RollUps, usage_hours
 from fengchao_sql.tables import (

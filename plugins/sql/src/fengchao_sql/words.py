@@ -29,7 +29,6 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fengchao_core.store import (
     AuditRecord,
@@ -41,6 +40,7 @@ from fengchao_core.store import (
 )
 from fengchao_core.store.words import WordAction
 from fengchao_sql.audit import append
+from fengchao_sql.connection import AsyncConnection
 from fengchao_sql.engine import Database
 from fengchao_sql.revisions import move, revision_of
 from fengchao_sql.signals import WORDS, Signals
