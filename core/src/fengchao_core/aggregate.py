@@ -15,8 +15,6 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import structlog
-
 from fengchao_core.branching import Branching
 from fengchao_core.conversations import with_last_question
 from fengchao_core.errors import (
@@ -27,6 +25,7 @@ from fengchao_core.errors import (
     UnknownModel,
 )
 from fengchao_core.fold import Fold
+from fengchao_core.logs import Log
 from fengchao_core.types import ChatParams, Completion, Message, PartialAnswer
 from fengchao_core.usage import estimate_tokens
 
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from fengchao_core.catalog import Entry
     from fengchao_core.exchange import Exchange
 
-log = structlog.get_logger()
+log = Log()
 
 _INSTRUCTION = (
     "以下是几个模型各自对上面这个问题的回答，可能有错误、遗漏，或彼此矛盾。"

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+import structlog  # noqa: F401  # with the gateway, not with the first line that is logged: see `logs`
 from pydantic import BaseModel, ValidationError
 
 from fengchao_core.catalog import Catalog, OpenProvider, plain_card

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import cast
 
-import structlog
 from pydantic import ValidationError
 
 from fengchao_core.errors import ProviderError, SettingsError, UnknownModel
+from fengchao_core.logs import Log
 from fengchao_core.prices import read_prices
 from fengchao_core.problems import explain
 from fengchao_core.provider import ListsModels, Provider
@@ -25,7 +25,7 @@ from fengchao_core.routing import Breaker, Deployment
 from fengchao_core.settings import ModelSettings, RoutingSettings
 from fengchao_core.types import Capability, ModelCard
 
-log = structlog.get_logger()
+log = Log()
 
 _DISCOVERY_PAUSE_S = 30.0
 

@@ -6,12 +6,11 @@ import asyncio
 from dataclasses import replace
 from typing import Final
 
-import structlog
-
+from fengchao_core.logs import Log
 from fengchao_core.provider import CountsTokens, Provider
 from fengchao_core.types import DEFAULT_PARAMS, ChatRequest, Message, Usage
 
-log = structlog.get_logger()
+log = Log()
 
 _LONGEST_S: Final = 10.0
 

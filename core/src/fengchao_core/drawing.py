@@ -12,9 +12,8 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import structlog
-
 from fengchao_core.errors import EmptyQuery, InvalidParameter, ProviderError
+from fengchao_core.logs import Log
 from fengchao_core.prompts import PromptLibrary
 from fengchao_core.provider import DrawsImages
 from fengchao_core.types import DrawCall, Image, ImageRequest, ImageResult, Usage
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from fengchao_core.routing import Deployment
     from fengchao_core.screening import Screening
 
-log = structlog.get_logger()
+log = Log()
 
 MOST_PICTURES = 10
 

@@ -13,9 +13,9 @@ import asyncio
 from abc import ABC, abstractmethod
 from typing import Final, Protocol
 
-import structlog
+from fengchao_core.logs import Log
 
-log = structlog.get_logger()
+log = Log()
 
 _LOOK_EVERY_S: Final = 0.1
 _ASK_EVERY: Final = 10

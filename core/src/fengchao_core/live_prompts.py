@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import structlog
 from typing_extensions import override
 
 from fengchao_core.errors import SetupError
 from fengchao_core.live import Follower
+from fengchao_core.logs import Log
 from fengchao_core.prompts import DEFAULT_PREFIX, PromptLibrary, PromptTemplate
 from fengchao_core.store.prompts import PromptStore, PromptVersion
 
-log = structlog.get_logger()
+log = Log()
 
 
 class LivePrompts(Follower):

@@ -14,18 +14,18 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-import structlog
 from typing_extensions import override
 
 from fengchao_core.errors import SettingsError
 from fengchao_core.live import Follower
+from fengchao_core.logs import Log
 from fengchao_core.store.words import DEFAULT_ACTION
 
 if TYPE_CHECKING:
     from fengchao_core.sensitive import Filter, Folding, Lexicon, Reason, WordList
     from fengchao_core.store.words import CategoryAction, WordAction, WordChanges, WordStore
 
-log = structlog.get_logger()
+log = Log()
 
 _MOST_AT_ONCE: Final = 200
 _MANY: Final = 2000

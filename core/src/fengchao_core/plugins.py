@@ -14,14 +14,14 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Literal, TypeVar
 
 import pluggy
-import structlog
 
 from fengchao_core import hookspecs
 from fengchao_core.errors import PluginError
+from fengchao_core.logs import Log
 from fengchao_core.provider import ProviderSpec, SandboxSpec
 from fengchao_core.settings import PluginSettings
 
-log = structlog.get_logger()
+log = Log()
 
 State = Literal["loaded", "available", "disabled", "quarantined"]
 _Named = TypeVar("_Named", ProviderSpec, SandboxSpec)

@@ -16,16 +16,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-import structlog
-
 from fengchao_core.errors import SensitiveContent
 from fengchao_core.foreign import screened_extra
+from fengchao_core.logs import Log
 from fengchao_core.sensitive import Hit, Lexicon, StreamScreen
 from fengchao_core.sensitive.lexicon import BREATH_S, WINDOW
 from fengchao_core.telemetry import Telemetry
 from fengchao_core.types import Delta, ToolCallFragment
 
-log = structlog.get_logger()
+log = Log()
 
 _Place = tuple[int, str, int]
 _MOST_CLEAN = 16_384

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Literal
 
-import structlog
 from typing_extensions import override
 
+from fengchao_core.logs import Log
 from fengchao_core.screening import CleanTexts, Screening
 from fengchao_core.sensitive import Hit, StreamScreen
 from fengchao_core.telemetry import Telemetry
 from fengchao_core.types import Delta
 
-log = structlog.get_logger()
+log = Log()
 
 _MOST_TOLD: Final = 20
 

@@ -15,12 +15,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-import structlog
-
 from fengchao_core.clock import Clock
 from fengchao_core.errors import ProviderAuthFailed
+from fengchao_core.logs import Log
 
-log = structlog.get_logger()
+log = Log()
 
 _ATTEMPTS = 3
 

@@ -12,14 +12,13 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-import structlog
-
 from fengchao_core.errors import ProviderError, RequestRejected
 from fengchao_core.files.blobs import Blobs
+from fengchao_core.logs import Log
 from fengchao_core.provider import AnswersFromFiles, KeepsFiles
 from fengchao_core.store import FileCopy, FileRecord, FileStore
 
-log = structlog.get_logger()
+log = Log()
 
 _DELETE_S = 10.0
 

@@ -10,8 +10,6 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import structlog
-
 from fengchao_core.caller import Caller
 from fengchao_core.clock import Clock
 from fengchao_core.errors import FengChaoError, FileRefused, UnknownFile
@@ -20,10 +18,11 @@ from fengchao_core.files.copies import Copies
 from fengchao_core.files.inspection import inspect
 from fengchao_core.files.kinds import KINDS, Kind
 from fengchao_core.files.reading import Reading
+from fengchao_core.logs import Log
 from fengchao_core.settings import FileSettings
 from fengchao_core.store import NOBODY, FileQuota, FileRecord, FileStore
 
-log = structlog.get_logger()
+log = Log()
 
 ANYBODY = Caller(NOBODY, "")
 """Who uploads without a key."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-import structlog
-
 from fengchao_core.clock import Clock
+from fengchao_core.logs import Log
 from fengchao_core.store.jobs import JobClaim, JobStore
 
-log = structlog.get_logger()
+log = Log()
 
 
 class Leases:

@@ -8,8 +8,6 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-import structlog
-
 from fengchao_core.clock import Clock
 from fengchao_core.errors import FengChaoError, LimitExceeded, StoreUnavailable
 from fengchao_core.holding import held_usage
@@ -18,10 +16,11 @@ from fengchao_core.jobs.eventlog import EventLog
 from fengchao_core.jobs.failures import load_failure
 from fengchao_core.jobs.leases import Leases
 from fengchao_core.ledger import Ledger
+from fengchao_core.logs import Log
 from fengchao_core.store.jobs import JobClaim, JobOutcome, JobStore
 from fengchao_core.usage import UsageRecord
 
-log = structlog.get_logger()
+log = Log()
 
 Work = Callable[[], Awaitable[Mapping[str, object]]]
 

@@ -7,15 +7,14 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
 
-import structlog
-
 from fengchao_core.clock import Clock
 from fengchao_core.jobs.endings import Endings
 from fengchao_core.jobs.leases import Leases
+from fengchao_core.logs import Log
 from fengchao_core.settings import JobSettings
 from fengchao_core.store.jobs import JobClaim, JobRecord, JobStore
 
-log = structlog.get_logger()
+log = Log()
 
 _ROUND_S = 15.0
 """How long closing waits for a round that is under way."""

@@ -13,13 +13,13 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-import structlog
+from fengchao_core.logs import Log
 
 if TYPE_CHECKING:
     from fengchao_core.settings import LedgerSettings
     from fengchao_core.store import BodyRecord, BodyStore
 
-log = structlog.get_logger()
+log = Log()
 
 _BATCH: Final = 50
 _MOST_WAITING_CHARS: Final = 32_000_000

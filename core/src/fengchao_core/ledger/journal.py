@@ -24,11 +24,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-import structlog
-
 from fengchao_core.errors import SetupError
 from fengchao_core.ledger import events
 from fengchao_core.ledger.events import Position
+from fengchao_core.logs import Log
 
 fcntl: ModuleType | None
 try:
@@ -36,7 +35,7 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-log = structlog.get_logger()
+log = Log()
 
 KEPT: Final = "kept"
 _LOCK: Final = "lock"

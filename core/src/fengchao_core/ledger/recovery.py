@@ -18,16 +18,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-import structlog
-
 from fengchao_core.ledger import events
 from fengchao_core.ledger.events import START, Position
 from fengchao_core.ledger.journal import KEPT, others, put_away, segments, taken_over
+from fengchao_core.logs import Log
 from fengchao_core.store import UsageStore
 from fengchao_core.types import ModelCard, Usage
 from fengchao_core.usage import UsageRecord, cost
 
-log = structlog.get_logger()
+log = Log()
 
 CardOf = Callable[[str], ModelCard | None]
 

@@ -17,19 +17,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, Protocol
 
-import structlog
-
 from fengchao_core.ledger import events
 from fengchao_core.ledger.events import START, Position
 from fengchao_core.ledger.journal import Journal
 from fengchao_core.ledger.recovery import CardOf, Left, rows_left, some, take_over
+from fengchao_core.logs import Log
 from fengchao_core.reservation import Reservation
 from fengchao_core.settings import LedgerSettings
 from fengchao_core.store import UsageStore
 from fengchao_core.telemetry import Telemetry
 from fengchao_core.usage import UsageRecord
 
-log = structlog.get_logger()
+log = Log()
 
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 5.0

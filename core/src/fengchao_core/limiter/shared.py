@@ -28,12 +28,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, cast
 
-import structlog
-
 from fengchao_core.errors import SetupError, StoreUnavailable
 from fengchao_core.limiter.cells import HELD, ROW
+from fengchao_core.logs import Log
 
-log = structlog.get_logger()
+log = Log()
 
 CAPACITY: Final = 65_536
 """Counters that there can be. A key with three limits has three."""

@@ -10,8 +10,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-import structlog
-
 from fengchao_core.caller import Caller
 from fengchao_core.clock import Clock
 from fengchao_core.exchange_rates import rate_book
@@ -21,12 +19,13 @@ from fengchao_core.limiter.periods import Calendar
 from fengchao_core.limiter.spending import ReadsSpending, Spending
 from fengchao_core.limiter.tariff import Tariff
 from fengchao_core.limits import BudgetLeft
+from fengchao_core.logs import Log
 from fengchao_core.money import zone_of
 from fengchao_core.rates import RatesLeft
 from fengchao_core.reservation import Reservation
 from fengchao_core.settings import Settings
 
-log = structlog.get_logger()
+log = Log()
 
 SWEEP_EVERY_S: Final = 1.0
 SYNCHRONISE_EVERY_S: Final = 60.0

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import structlog
-
 from fengchao_core.aggregate import check_companions, unknown_companion
 from fengchao_core.conversations import last_question
 from fengchao_core.errors import ProviderError, UnknownModel
+from fengchao_core.logs import Log
 from fengchao_core.searching import SEARCH, check_search, screened_pages
 from fengchao_core.types import ChatCall, Gathered, WebPage, WebSearch
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from fengchao_core.screening import Screening
     from fengchao_core.searching import Searcher
 
-log = structlog.get_logger()
+log = Log()
 
 
 @dataclass(frozen=True, slots=True)
