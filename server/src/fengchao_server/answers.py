@@ -29,6 +29,9 @@ JSON_UTF8: Final = b"application/json; charset=utf-8"
 HTML: Final = b"text/html; charset=utf-8"
 TEXT: Final = b"text/plain; charset=utf-8"
 
+_EVENTS: Final = b"text/event-stream; charset=utf-8"
+_BODILESS: Final = frozenset({HTTPStatus.NO_CONTENT.value, HTTPStatus.NOT_MODIFIED.value})
+
 KEEP_ALIVE: Final = b": keep-alive\n\n"
 
 PATIENCE_S = 60.0
@@ -66,7 +69,12 @@ class Answer(web.StreamResponse):
         body: the bytes to send.
         headers: further headers; anything but printable ASCII is taken out of their values. A page that needs more
             than text and styles brings its own `Content-Security-Policy`.
+
+    Attributes:
+        request_id: sent in `X-Request-Id`.
     """
+
+    request_id = ""
 
     def __init__(
         self,
@@ -78,11 +86,9 @@ class Answer(web.StreamResponse):
     ) -> None:
         # The parent's constructor makes the header and state tables that this class does without.
         self._status = status
-        self._keep_alive = None
         self._content = body
         self._type = content_type
         self._extra = headers
-        self.request_id = ""
 
     @property
     def content(self) -> bytes:
@@ -109,24 +115,24 @@ class Answer(web.StreamResponse):
     @override
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Write status, headers and body at once."""
-        head = _head(request, self._status, self._type, self.request_id, self._extra)
-        self._keep_alive = request.keep_alive and self._keep_alive is not False
-        if not self._keep_alive:
-            head += b"Connection: close\r\n"
-        elif request.version.minor == 0:
-            head += b"Connection: keep-alive\r\n"
-        body = self._content
-        if self._status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
-            head += b"\r\n"
-        elif request.method == "HEAD":
-            head += b"Content-Length: %d\r\n\r\n" % len(body)
-        else:
-            head += b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
-        transport = request.transport
+        protocol = request.protocol
+        transport = protocol.transport
         if transport is None or transport.is_closing():
             raise ClientGoneError
-        transport.write(head)
-        if request.protocol.writing_paused:
+        status, body, minor = self._status, self._content, request.version.minor
+        further = _further(self._type, self._extra) if self._extra or self._type is HTML else b""
+        self._keep_alive = request.keep_alive and self._keep_alive is not False
+        if not self._keep_alive:
+            further += b"Connection: close\r\n"
+        elif not minor:
+            further += b"Connection: keep-alive\r\n"
+        if status not in _BODILESS:
+            further += b"Content-Length: %d\r\n" % len(body)
+        if status in _BODILESS or request.method == "HEAD":
+            body = b""
+        opening = _opening(int(time.time()), minor, status, self._type)
+        transport.write(b"%b%b\r\n%b\r\n%b" % (opening, self.request_id.encode(), further, body))
+        if protocol.writing_paused:
             await request.writer.drain()
         return None
 
@@ -173,7 +179,7 @@ class EventStream(Answer):
             data = b"%x\r\n%b\r\n" % (len(data), data)
         if not self.is_open:
             self.is_open = True
-            data = self._opening() + data
+            data = self._head() + data
         transport.write(data)
 
     def finish(self, data: bytes) -> None:
@@ -189,7 +195,7 @@ class EventStream(Answer):
         self.is_finished = True
         if self._is_chunked:
             data = b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data)
-        transport.write(data if self.is_open else self._opening() + data)
+        transport.write(data if self.is_open else self._head() + data)
         self.is_open = True
 
     @property
@@ -224,13 +230,13 @@ class EventStream(Answer):
         """The handler has written the stream already."""
         return None
 
-    def _opening(self) -> bytes:
-        head = _head(
-            self._request, 200, b"text/event-stream; charset=utf-8", self.request_id, self._extra
-        )
-        head += b"Cache-Control: no-cache\r\nX-Accel-Buffering: no\r\n"
-        head += b"Transfer-Encoding: chunked\r\n" if self._is_chunked else b""
-        return head + (b"\r\n" if self._keep_alive else b"Connection: close\r\n\r\n")
+    def _head(self) -> bytes:
+        opening = _opening(int(time.time()), self._request.version.minor, 200, _EVENTS)
+        further = _further(_EVENTS, self._extra)
+        further += b"Cache-Control: no-cache\r\nX-Accel-Buffering: no\r\n"
+        further += b"Transfer-Encoding: chunked\r\n" if self._is_chunked else b""
+        further += b"" if self._keep_alive else b"Connection: close\r\n"
+        return b"%b%b\r\n%b\r\n" % (opening, self.request_id.encode(), further)
 
 
 class KeepAlives:
@@ -263,29 +269,23 @@ class KeepAlives:
                 stream.is_quiet = True
 
 
-def _head(
-    request: web.BaseRequest,
-    status: int,
-    content_type: bytes,
-    request_id: str,
-    headers: Mapping[str, str],
-) -> bytes:
+@lru_cache(maxsize=64)
+def _opening(second: int, minor: int, status: int, content_type: bytes) -> bytes:
+    """What the head of an answer begins with, up to the request's id: the same for all answers of a kind and a second."""
     kind = b"" if status == HTTPStatus.NO_CONTENT else b"Content-Type: %b\r\n" % content_type
-    head = b"HTTP/1.%d %b%bDate: %b\r\nX-Request-Id: %b\r\nX-Content-Type-Options: nosniff\r\n" % (
-        min(request.version.minor, 1),
+    return b"HTTP/1.%d %b%bDate: %b\r\nX-Content-Type-Options: nosniff\r\nX-Request-Id: " % (
+        min(minor, 1),
         _STATUS_LINES[status],
         kind,
-        _date(int(time.time())),
-        request_id.encode(),
+        formatdate(second, usegmt=True).encode(),
     )
+
+
+def _further(content_type: bytes, headers: Mapping[str, str]) -> bytes:
+    """The headers that few answers have."""
+    head = b""
     if content_type is HTML and "Content-Security-Policy" not in headers:
-        head += _PAGE_POLICY
+        head = _PAGE_POLICY
     for name, value in headers.items():
         head += f"{name}: {_UNSAFE.sub('', value)}\r\n".encode()
     return head
-
-
-@lru_cache(maxsize=2)
-def _date(second: int) -> bytes:
-    """The Date header of a second; all answers of that second share it."""
-    return formatdate(second, usegmt=True).encode()

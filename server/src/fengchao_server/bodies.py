@@ -18,6 +18,9 @@ MAX_DEPTH: Final = 128
 """How deep a body may nest: far beyond any request of sense, far below what would break encoders further down."""
 
 
+_BROKEN: Final = "the body breaks off, or its transfer or content coding is broken"
+
+
 async def read_body(request: web.BaseRequest, limit: int) -> bytes:
     """
     The whole body.
@@ -30,18 +33,30 @@ async def read_body(request: web.BaseRequest, limit: int) -> bytes:
         BodyTimeout: it did not arrive in time.
         MalformedBody: its transfer or content coding is broken.
     """
-    content = request.content
+    if (body := body_here(request, limit)) is not None:
+        return body
     try:
-        if content.is_eof():  # it arrived together with the headers, as small bodies do
-            body = content.read_nowait(-1)
-            if len(body) > limit:
-                raise BodyTooLarge(limit)
-            return body
         return await _read_rest(request, limit)
     except web.RequestPayloadError as error:
-        raise MalformedBody(
-            "the body breaks off, or its transfer or content coding is broken"
-        ) from error
+        raise MalformedBody(_BROKEN) from error
+
+
+def body_here(request: web.BaseRequest, limit: int) -> bytes | None:
+    """
+    The body, where it arrived together with the headers, as small ones do; None where `read_body` must wait for it.
+
+    Raises: as `read_body`.
+    """
+    content = request.content
+    if not content.is_eof():
+        return None
+    try:
+        body = content.read_nowait(-1)
+    except web.RequestPayloadError as error:
+        raise MalformedBody(_BROKEN) from error
+    if len(body) > limit:
+        raise BodyTooLarge(limit)
+    return body
 
 
 def parse_object(body: bytes) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from aiohttp import web
 from fengchao.wire import BodyError
 from fengchao_core.errors import AuthenticationFailed, FengChaoError
 from fengchao_server.answers import Answer, ClientGoneError, KeepAlives
-from fengchao_server.bodies import parse_object, read_body
+from fengchao_server.bodies import body_here, parse_object, read_body
 from fengchao_server.call import Call
 from fengchao_server.lines import Say, say
 from fengchao_server.refusals import Incident, MethodNotAllowed
@@ -163,13 +163,15 @@ class Dispatcher:
 
     async def _serve(self, call: Call) -> Answer:
         request = call.request
-        route = self.routes.exact(request.method, request.raw_path)
+        method = request.method
+        route = self.routes.exact(method, request.raw_path)
         if route is None:
             call.path = request.rel_url.raw_path
-            route, call.params = self.routes.find(request.method, call.path)
+            route, call.params = self.routes.find(method, call.path)
         call.route = route
         call.path = route.path
-        if route.auth is True or (route.auth == "optional" and "Authorization" in request.headers):
+        auth = route.auth
+        if auth is True or (auth == "optional" and "Authorization" in request.headers):
             given = request.headers.get("Authorization")
             try:
                 call.caller = self.keyring.authenticate(given)
@@ -179,23 +181,21 @@ class Dispatcher:
                 call.caller = self.keyring.authenticate(given)
             if self.keyring.binds:
                 self.keyring.check_place(call.caller.key, call.address)
-        elif route.auth and route.auth != "optional":
-            changing = route.auth == "operator" and request.method not in ("GET", "HEAD")
+        elif auth and auth != "optional":
+            changing = auth == "operator" and method not in ("GET", "HEAD")
             call.operator = await self.desk.admit(request, changing=changing)
         body = None
         if route.body == "json":
-            body = await read_body(request, self.max_body_bytes)
+            body = body_here(request, self.max_body_bytes)
+            if body is None:
+                body = await read_body(request, self.max_body_bytes)
             call.document = parse_object(body)
-        repeats = self._repeats
-        if (
-            repeats is not None
-            and (HEADER in request.headers or repeats.takes_request_ids)
-            and route.body != "none"
-            and route.auth is True
-        ):
-            call.received = body
-            if (named := await repeats.name_of(call)) is not None:
-                return await repeats.serve(call, route.handler, named)
+        if self._repeats is not None and route.body != "none" and auth is True:
+            repeats = self._repeats
+            if HEADER in request.headers or repeats.takes_request_ids:
+                call.received = body
+                if (named := await repeats.name_of(call)) is not None:
+                    return await repeats.serve(call, route.handler, named)
         return await route.handler(call)
 
     def _failed(self, call: Call, error: Exception) -> Answer:
