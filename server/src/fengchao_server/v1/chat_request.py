@@ -40,9 +40,8 @@ HARMFUL: Final = {
 }
 """Fields that are refused, and why."""
 
-HANDLED: Final = frozenset(
-    {"model", "messages", "stream", "stream_options", "modalities", "service_tier"}
-)
+_READ_BEFORE: Final = frozenset({"model", "messages", "stream", "stream_options"})
+HANDLED: Final = _READ_BEFORE | {"modalities", "service_tier"}
 
 
 class ChatBody(NamedTuple):
@@ -72,36 +71,35 @@ def read_chat(document: Mapping[str, Any], request_id: str) -> ChatBody:
     stream = document.get("stream")
     if stream is not None:
         flag(stream, "stream")
-    return ChatBody(
-        ChatCall(
-            model=model,
-            messages=read_messages(document.get("messages")),
-            params=_params(document),
-            request_id=request_id,
-        ),
-        bool(stream),
-        _include_usage(document.get("stream_options"), bool(stream)),
+    options = document.get("stream_options")
+    call = ChatCall(
+        model=model,
+        messages=read_messages(document.get("messages")),
+        params=_params(document),
+        request_id=request_id,
     )
+    include_usage = options is not None and _include_usage(options, bool(stream))
+    return ChatBody(call, bool(stream), include_usage)
 
 
 def _params(document: Mapping[str, Any]) -> ChatParams:
     known: dict[str, Any] = {}
     extra: dict[str, object] = {}
     for name, value in document.items():
-        if value is None:
+        if value is None or name in _READ_BEFORE:
             continue
         entry = READERS.get(name)
         if entry is not None:
             field, read = entry
             known[field] = read(value, name)
-        elif name not in HANDLED:
-            if name in HARMFUL:
-                raise InvalidParameter(f"'{name}' is not taken: {HARMFUL[name]}", param=name)
-            extra[name] = value
         elif name == "modalities":
             _only_text(value)
         elif name == "service_tier":
             _standard_tier(value)
+        elif name in HARMFUL:
+            raise InvalidParameter(f"'{name}' is not taken: {HARMFUL[name]}", param=name)
+        else:
+            extra[name] = value
     if not known and not extra:
         return DEFAULT_PARAMS
     newer = document.get("max_completion_tokens")
@@ -109,12 +107,11 @@ def _params(document: Mapping[str, Any]) -> ChatParams:
         known["max_tokens"] = int(newer)
     if "top_logprobs" in known and not known.get("logprobs"):
         raise InvalidParameter("'top_logprobs' needs 'logprobs' to be true", param="top_logprobs")
-    return ChatParams(**known, extra=extra or EMPTY)
+    known["extra"] = extra or EMPTY
+    return ChatParams(**known)
 
 
 def _include_usage(value: Any, stream: bool) -> bool:  # noqa: FBT001  # two readings of one body
-    if value is None:
-        return False
     options = mapping(value, "stream_options")
     if not stream:
         raise InvalidParameter("'stream_options' needs 'stream' to be true", param="stream_options")

@@ -20,7 +20,8 @@ from fengchao_core.types import (
 )
 from fengchao_server.v1.reading import items, mapping, refuse, text, word
 
-_ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
+_PLAIN_ROLES = frozenset({"system", "developer", "user", "assistant"})
+_ROLES = _PLAIN_ROLES | {"tool"}
 _KNOWN = frozenset(
     {"role", "content", "name", "reasoning_content", "refusal", "tool_calls", "tool_call_id"}
 )
@@ -37,14 +38,18 @@ def read_messages(value: Any) -> tuple[Message, ...]:
         if value == []:
             raise InvalidParameter("'messages' must hold at least one message", param="messages")
         refuse("messages", "an array", value)
-    return tuple([_message(item, index) for index, item in enumerate(value)])
+    messages = []
+    for index, item in enumerate(value):
+        if type(item) is dict and len(item) == 2:  # the plain case, most of all messages
+            role, content = item.get("role"), item.get("content")
+            if type(content) is str and type(role) is str and role in _PLAIN_ROLES:
+                messages.append(Message(role, content))  # type: ignore[arg-type]  # one of `Role`
+                continue
+        messages.append(_message(item, index))
+    return tuple(messages)
 
 
 def _message(value: Any, index: int) -> Message:
-    if type(value) is dict and len(value) == 2:  # the plain case, most of all messages
-        role, content = value.get("role"), value.get("content")
-        if type(content) is str and type(role) is str and role in _ROLES and role != "tool":
-            return Message(cast("Role", role), content)
     path = f"messages[{index}]"
     fields = mapping(value, path)
     role = _role(fields.get("role"), path)
