@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fengchao_core.sensitive import Folding, Hit, Lexicon, StreamScreen, WordList
+from fengchao_core.sensitive.characters import PLACEHOLDERS, REPEAT
 from fengchao_core.sensitive.folding import Folder
 from fengchao_core.sensitive.shape import Fit, Shape, unfold_repeats
 
@@ -213,6 +215,47 @@ def test_any_text_at_all_can_be_screened(text: str, listed: list[str], data: st.
 
     assert lexicon.screen(text, replace=True).text == out
     assert len(text) == len(out)
+
+
+def with_repeats_marked(spread: str, most: int) -> str:
+    """An aligned text from one without repeats, symbol by symbol; digits and what sorts before them do not repeat."""
+    aligned, copies, last = "", 0, ""
+    for char in spread:
+        is_copy = char == last and copies < most and char > "9"
+        aligned += REPEAT if is_copy else char
+        copies = copies + 1 if is_copy else 0
+        last = char
+    return aligned
+
+
+@given(st.one_of(texts, st.text(max_size=40), st.text("aab11--感感😀", max_size=40)), foldings)
+@settings(max_examples=200, deadline=None)
+def test_skeleton_and_aligned_text_tell_the_same(text: str, folding: Folding) -> None:
+    """The skeleton is the aligned text without what is looked past, and further copies are marked one by one."""
+    folded = Folder(folding).fold(text)
+    spread = Folder(replace(folding, repeats=False)).fold(text)
+    most = folding.gap if folding.repeats else 0
+
+    assert with_repeats_marked(spread.aligned, most) == folded.aligned
+    assert "".join(char for char in folded.aligned if char not in PLACEHOLDERS) == folded.skeleton
+    assert folded.skeleton == "".join(folded.aligned[place] for place in folded.at)
+    assert folded.has_repeats == (folded.aligned != spread.aligned)
+    assert folded.is_plain == (len(text) == len(folded.aligned) == len(folded.skeleton))
+
+
+@given(st.lists(st.characters().filter(lambda char: char not in "\u3099\u309a"), max_size=20))
+@settings(max_examples=50, deadline=None)
+def test_a_character_folds_alike_wherever_it_stands(chars: list[str]) -> None:
+    """Whatever stands beside it, of whichever plane, and whether it was met before."""
+    warm, folding = Folder(Folding(repeats=False)), Folding(repeats=False)
+    alone = [Folder(folding).fold(char).aligned for char in chars]
+
+    for _ in range(2):
+        folded = warm.fold("".join(chars))
+        assert "".join(alone) == folded.aligned
+        assert [n for n, one in enumerate(alone) for _ in one] == [
+            folded.origin(place) for place in range(len(folded.aligned))
+        ]
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=20))

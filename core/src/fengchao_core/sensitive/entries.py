@@ -30,17 +30,36 @@ _SPELLED_LETTERS = 4
 
 
 class Folders:
-    """The foldings that one lexicon reads texts with. Kept from one lexicon to the next, for their tables are warm."""
+    """
+    The foldings that one lexicon reads texts with. Kept from one lexicon to the next, for their tables are warm.
 
-    __slots__ = ("by_kind",)
+    Attributes:
+        kinds: every way of reading.
+
+    Raises:
+        SettingsError: pinyin is asked for and `pypinyin` is not installed.
+    """
+
+    __slots__ = ("_folders", "_foldings", "kinds")
 
     def __init__(self, folding: Folding) -> None:
-        self.by_kind: dict[Kind, Folder] = {
-            "folded": Folder(replace(folding, pinyin=False)),
-            "literal": Folder(replace(folding, pinyin=False, symbols=False, repeats=False)),
+        self._foldings: dict[Kind, Folding] = {
+            "folded": replace(folding, pinyin=False),
+            "literal": replace(folding, pinyin=False, symbols=False, repeats=False),
         }
         if folding.pinyin:
-            self.by_kind["spelled"] = Folder(replace(folding, repeats=False))
+            self._foldings["spelled"] = replace(folding, repeats=False)
+        self.kinds = tuple(self._foldings)
+        self._folders: dict[Kind, Folder] = {}
+        if folding.pinyin:
+            self.of("spelled")
+
+    def of(self, kind: Kind) -> Folder:
+        """What folds for one way of reading; made when it is first needed, since its table takes half a megabyte."""
+        folder = self._folders.get(kind)
+        if folder is None:
+            folder = self._folders.setdefault(kind, Folder(self._foldings[kind]))
+        return folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +117,7 @@ def check_words(lists: Iterable[WordList], folding: Folding | None = None) -> No
 
 
 def _read(word: str, source: WordList, folders: Folders) -> list[tuple[Kind, Entry]]:
-    folded = folders.by_kind["folded"].fold(word.strip())
+    folded = folders.of("folded").fold(word.strip())
     if not folded.skeleton or _lives_on_symbols(folded, word.strip()):
         return _read_as("literal", word, source, folders)
     numerals = folded.skeleton.isdecimal() and not folded.symbols_of(word.strip()).isdecimal()
@@ -113,20 +132,20 @@ def _read(word: str, source: WordList, folders: Folders) -> list[tuple[Kind, Ent
         apart = unfold_repeats(folded.aligned)
         skeleton = "".join(symbol for symbol in apart if symbol not in PLACEHOLDERS)
         read.append(("folded", Entry(skeleton, Shape.of(apart), source, word)))
-    if "spelled" in folders.by_kind:
+    if "spelled" in folders.kinds:
         read += _read_spelled(word, source, folders)
     return read
 
 
 def _read_allowed(word: str, source: WordList, folders: Folders) -> list[tuple[Kind, Entry]]:
     read = _read_as("folded", word, source, folders) + _read_as("literal", word, source, folders)
-    if "spelled" in folders.by_kind:
+    if "spelled" in folders.kinds:
         read += _read_spelled(word, source, folders)
     return read
 
 
 def _read_as(kind: Kind, word: str, source: WordList, folders: Folders) -> list[tuple[Kind, Entry]]:
-    folded = folders.by_kind[kind].fold(word.strip())
+    folded = folders.of(kind).fold(word.strip())
     if not folded.skeleton:
         return []
     shape = None if folded.is_plain else Shape.of(folded.aligned)
@@ -135,7 +154,7 @@ def _read_as(kind: Kind, word: str, source: WordList, folders: Folders) -> list[
 
 def _read_spelled(word: str, source: WordList, folders: Folders) -> list[tuple[Kind, Entry]]:
     """Words of one ideograph, or of very few letters, are in too many texts."""
-    folded = folders.by_kind["spelled"].fold(word.strip())
+    folded = folders.of("spelled").fold(word.strip())
     skeleton = folded.skeleton
     owners = [folded.origin(place) for place in folded.at]
     spelled = [owners.count(owner) for owner in dict.fromkeys(owners)]

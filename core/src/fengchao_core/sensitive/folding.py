@@ -9,24 +9,18 @@ searches in C; positions are counted only when there is something to tell about.
 
 from __future__ import annotations
 
-import importlib
 import re
 import unicodedata
-from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import compress
 from typing import Final
 
 from fengchao_core.errors import SettingsError
-from fengchao_core.sensitive.characters import (
-    INVISIBLE,
-    MARK,
-    PLACEHOLDERS,
-    REPEAT,
-    fold_digits,
-    fold_form,
-    kind,
-    load_simplified,
-)
+from fengchao_core.sensitive.characters import MARK, PLACEHOLDERS, REPEAT
+from fengchao_core.sensitive.table import Table
+
+_PLACEHOLDER_BYTES = "".join(PLACEHOLDERS).encode()
+_IS_SYMBOL = bytes(chr(code) not in PLACEHOLDERS for code in range(256))
 
 ATTACHED: Final = frozenset((MARK, REPEAT))
 """Placeholders that belong to the symbol before them."""
@@ -46,13 +40,6 @@ VOICEABLE: Final = frozenset(
     if any(len(unicodedata.normalize("NFC", kana + mark)) == 1 for mark in "\u3099\u309a")
 )
 """Characters that a voice mark after them turns into others."""
-
-# Only these two planes are remembered in a table: a text of a million different code points must not fill the memory.
-_REMEMBERED = 0x20000
-_TWICE = re.compile(r"([^\0-9])\1")
-"""A symbol written twice. Not a placeholder, and not a digit: 1001 is not 101."""
-_IDEOGRAPHIC = range(0x20000, 0x40000)
-_COMPATIBILITY = range(0x2F800, 0x2FA20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,42 +72,79 @@ class Folding:
 
 class Folded:
     """
-    A folded text.
+    A folded text. What only hits need is worked out when it is asked for: nearly every text has none.
+
+    Args:
+        folder: what folded it.
+        text: the text.
+        spread: every character's symbols or placeholder, in a row.
+        skeleton: the symbols alone, each that is written several times in a row counted once.
+        has_repeats: whether one is.
 
     Attributes:
-        aligned: one character per character of the text (more where one folds to several symbols).
-        skeleton: the symbols alone.
+        skeleton: as given.
+        has_repeats: as given.
         is_plain: whether the skeleton is the text, character by character.
-        has_repeats: whether a symbol of it was written several times in a row.
     """
 
-    __slots__ = ("_at", "_owners", "aligned", "has_repeats", "is_plain", "skeleton")
+    __slots__ = (
+        "_aligned",
+        "_at",
+        "_folder",
+        "_is_uneven",
+        "_owners",
+        "_spread",
+        "_text",
+        "has_repeats",
+        "is_plain",
+        "skeleton",
+    )
 
     def __init__(
         self,
-        aligned: str,
+        folder: Folder,
+        text: str,
+        spread: str,
         skeleton: str,
-        owners: list[int] | None = None,
-        *,
-        has_repeats: bool = False,
+        has_repeats: bool,  # noqa: FBT001  # hot
     ) -> None:
-        self.aligned = aligned
         self.skeleton = skeleton
-        self.is_plain = owners is None and len(skeleton) == len(aligned)
         self.has_repeats = has_repeats
-        self._owners = owners
+        self._is_uneven = len(spread) != len(text)
+        self.is_plain = len(skeleton) == len(spread) and not self._is_uneven
+        self._folder = folder
+        self._text = text
+        self._spread = spread
+        self._aligned: str | None = None
+        self._owners: list[int] | None = None
         self._at: list[int] | None = None
+
+    @property
+    def aligned(self) -> str:
+        """One character per character of the text (more where one folds to several symbols)."""
+        if self._aligned is None:
+            self._aligned = self._folder.mark_repeats(self._spread)
+        return self._aligned
 
     @property
     def at(self) -> list[int]:
         """Where each symbol of the skeleton stands in the aligned text."""
         if self._at is None:
-            self._at = [place for place, char in enumerate(self.aligned) if char > "\x05"]
+            # Characters of one byte each, so that which are symbols is told for all at once; "?" is one, as what it stands for.
+            bytewise = self.aligned.encode("latin-1", "replace").translate(_IS_SYMBOL)
+            self._at = list(compress(range(len(bytewise)), bytewise))
         return self._at
+
+    @property
+    def owners(self) -> list[int]:
+        """Which character of the text each place of the aligned text came from."""
+        if self._owners is None:
+            self._owners = self._folder.owners(self._text)
+        return self._owners
 
     def origin(self, place: int) -> int:
         """The character of the text that a place of the aligned text came from."""
-        return place if self._owners is None else self._owners[place]
+        return self.owners[place] if self._is_uneven else place
 
     def span(self, start: int, end: int, gap: int) -> tuple[int, int]:
         """The stretch of the aligned text from one symbol to another, with what belongs to the last, at most `gap`."""
@@ -147,10 +171,11 @@ class Folded:
 
     def is_whole(self, start: int, end: int) -> bool:
         """Whether a stretch of the aligned text covers whole characters of the text."""
-        owners = self._owners
-        return owners is None or (
-            (start == 0 or owners[start - 1] != owners[start])
-            and (end == len(owners) or owners[end - 1] != owners[end])
+        if not self._is_uneven:
+            return True
+        owners = self.owners
+        return (start == 0 or owners[start - 1] != owners[start]) and (
+            end == len(owners) or owners[end - 1] != owners[end]
         )
 
 
@@ -169,116 +194,51 @@ class Folder:
         'bad词'
     """
 
-    __slots__ = ("_most_repeats", "_table", "folding", "long_gap")
+    __slots__ = ("_repeated", "_table", "folding", "long_gap")
 
     def __init__(self, folding: Folding) -> None:
         self.folding = folding
-        self._table = _Table(folding)
-        self._most_repeats = folding.gap if folding.repeats else 0
+        self._table = Table(folding)
+        self._repeated = _repeated(folding.gap if folding.repeats else 0)
         self.long_gap = re.compile(rf"[\0-\5]{{{folding.gap + 1},}}")
 
     def fold(self, text: str) -> Folded:
         """Fold a text. Cheap enough for the event loop up to some ten thousand characters."""
-        aligned = text.translate(self._table)
+        spread = self._table.spread(text)
         # Symbols are letters and digits almost always; placeholders never are.
-        is_simple = aligned.isalnum() and len(aligned) == len(text)
-        if not is_simple and ("\u3099" in aligned or "\u309a" in aligned):
-            aligned = _VOICED.sub(_compose, aligned)
-        twice = _TWICE.search(aligned) if self._most_repeats else None
-        if is_simple and twice is None:
-            return Folded(aligned, aligned)
-        owners = None
-        if len(aligned) != len(text):
-            table = self._table
-            owners = [place for place, char in enumerate(text) for _ in table[ord(char)]]
-        if twice is not None:
-            aligned = _collapse(aligned, twice.start(), self._most_repeats)
-        skeleton = aligned
-        for placeholder in PLACEHOLDERS:
-            skeleton = skeleton.replace(placeholder, "")
-        return Folded(aligned, skeleton, owners, has_repeats=REPEAT in aligned)
+        is_bare = spread.isalnum()
+        if not is_bare and ("\u3099" in spread or "\u309a" in spread):
+            spread = _VOICED.sub(_compose, spread)
+        # A piece for what stands between, one for each symbol that is repeated: its further copies are gone.
+        pieces = self._repeated.split(spread)
+        has_repeats = len(pieces) > 1
+        skeleton = "".join(pieces) if has_repeats else spread
+        if not is_bare:
+            # The quickest way to leave characters out, by far.
+            skeleton = skeleton.encode().translate(None, _PLACEHOLDER_BYTES).decode()
+        return Folded(self, text, spread, skeleton, has_repeats)
+
+    def mark_repeats(self, spread: str) -> str:
+        """Write `REPEAT` for further copies of a symbol, up to as many as `gap`; then the count begins anew."""
+        return self._repeated.sub(lambda match: match[1] + REPEAT * (len(match[0]) - 1), spread)
+
+    def owners(self, text: str) -> list[int]:
+        """The place of every character of a text, as often as what it folds to has symbols or placeholders."""
+        spread = self._table.spread
+        return [place for place, char in enumerate(text) for _ in spread(char)]
 
 
-class _Table(dict[int, str]):
-    """What each code point folds to, for `str.translate`; it fills itself as characters are met."""
+def _repeated(most: int) -> re.Pattern[str]:
+    """
+    Finds a symbol that is written several times in a row, and at most so many of its further copies.
 
-    def __init__(self, folding: Folding) -> None:
-        super().__init__()
-        self._folding = folding
-        self._simplified = load_simplified() if folding.traditional else {}
-        self._reading = _reader() if folding.pinyin else None
-
-    def __missing__(self, code: int) -> str:
-        if code < _REMEMBERED:
-            folded = self[code] = self._fold(chr(code))
-            return folded
-        if code in _COMPATIBILITY or code not in _IDEOGRAPHIC:
-            return self._fold(chr(code))
-        return self._simplified.get(chr(code), chr(code))
-
-    def _fold(self, char: str) -> str:
-        """Never empty: a character without a symbol in it folds to its placeholder."""
-        folding = self._folding
-        if char in PLACEHOLDERS or unicodedata.category(char) == "Cs":
-            return INVISIBLE
-        parts = fold_form(char) if folding.forms else char
-        if folding.traditional:
-            parts = "".join(self._simplified.get(part, part) for part in parts)
-        if self._reading is not None:
-            parts = "".join(map(self._reading, parts))
-        if folding.digits:
-            parts = "".join(map(fold_digits, parts))
-        return "".join(part for part in parts if not self._placeholder(part)) or (
-            self._placeholder(char) or INVISIBLE
-        )
-
-    def _placeholder(self, char: str) -> str:
-        placeholder = kind(char)
-        if self._folding.symbols or placeholder in {INVISIBLE, MARK}:
-            return placeholder
-        return ""
-
-
-def _reader() -> Callable[[str], str]:
-    """What spells an ideograph in pinyin, by its most usual reading, and leaves other characters alone."""
-    try:
-        lazy_pinyin = importlib.import_module("pypinyin").lazy_pinyin
-    except ImportError as error:
-        raise SettingsError(
-            "sensitive words: pinyin is switched on, but the package pypinyin is not installed; "
-            "install it (pip install pypinyin) or switch pinyin off"
-        ) from error
-
-    def spell(char: str) -> str:
-        spelled = str(lazy_pinyin(char)[0])
-        return spelled if spelled.isascii() and spelled.isalpha() else char
-
-    return spell
+    A symbol is no placeholder, and here no digit: 1001 is not 101. That is asked last, for hardly any two neighbours are alike:
+    it halves the time.
+    """
+    return re.compile(rf"(.)\1(?<![\0-9])\1{{0,{most - 1}}}" if most else "(?!)", re.DOTALL)
 
 
 def _compose(match: re.Match[str]) -> str:
     """A kana and its voice mark become one symbol; a stray mark is looked past."""
     composed = unicodedata.normalize("NFC", match[0])
     return (composed if match[1] and len(composed) == 1 else match[1]) + MARK
-
-
-def _collapse(aligned: str, first: int, most: int) -> str:
-    """
-    Mark further copies of a symbol, up to `most`, as repeats; then the count begins anew.
-
-    `first` is where the first copy of anything stands, or before it.
-    """
-    pieces: list[str] = []
-    at = 0
-    twice = _TWICE.search(aligned, first)
-    while twice is not None:
-        start = twice.start()
-        symbol = aligned[start]
-        end = start + 2
-        limit = min(start + 1 + most, len(aligned))
-        while end < limit and aligned[end] == symbol:
-            end += 1
-        pieces += (aligned[at : start + 1], REPEAT * (end - start - 1))
-        at = end
-        twice = _TWICE.search(aligned, end)
-    return "".join((*pieces, aligned[at:]))

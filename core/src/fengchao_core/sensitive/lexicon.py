@@ -62,10 +62,10 @@ class Lexicon:
         self.excuses = allow
         self.size = size
         readings = []
-        for kind, folder in folders.by_kind.items():
+        for kind in folders.kinds:
             ranked = tuple(tiers[kind, action] for action in ACTIONS if (kind, action) in tiers)
             if ranked:
-                readings.append(Reading(folder, ranked, allow.get(kind)))
+                readings.append(Reading(folders.of(kind), ranked, allow.get(kind)))
         self.readings: tuple[Reading, ...] = tuple(readings)
         self.reach = max((reading.reach for reading in readings), default=0)
 
