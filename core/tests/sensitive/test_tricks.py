@@ -204,3 +204,11 @@ def test_a_gap_beyond_reason_is_refused() -> None:
     """The gap bounds what a stream holds back, so it is bounded itself."""
     with pytest.raises(SettingsError, match="gap is 65"):
         Folding(gap=65)
+
+
+def test_voice_marks_after_nothing_are_looked_past() -> None:
+    """Two of them are no symbol either, at a text's beginning as little as inside."""
+    lexicon = Lexicon.build([WordList("x", ("\u3099\u3099b",))])
+    assert [(1, 2)] == [(hit.start, hit.end) for hit in lexicon.find("ab")]
+    for text in ("\u3099\u3099b", "a\u3099b"):
+        assert [(len(text) - 1, len(text))] == [(hit.start, hit.end) for hit in lexicon.find(text)]

@@ -25,7 +25,7 @@ _IS_SYMBOL = bytes(chr(code) not in PLACEHOLDERS for code in range(256))
 ATTACHED: Final = frozenset((MARK, REPEAT))
 """Placeholders that belong to the symbol before them."""
 
-_VOICED = re.compile("(.?)([\u3099\u309a])", re.DOTALL)
+_VOICED = re.compile("([^\u3099\u309a]?)[\u3099\u309a]")
 # Kana, plain, circled, squared and of half width.
 _KANA = (
     *range(0x3041, 0x3100),
