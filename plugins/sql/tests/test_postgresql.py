@@ -13,8 +13,9 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from fengchao_core.reports import UsageQuery
 from fengchao_sql.engine import insert_once, locate
 from fengchao_sql.reports import select_sums
+from fengchao_sql.rows import COLUMNS, USUAL
 from fengchao_sql.tables import api_keys, fit, metadata, usage_rows
-from fengchao_sql.usage import COLUMNS, select_rows
+from fengchao_sql.usage import select_rows, several
 
 DIALECT = postgresql.asyncpg.dialect()
 MOMENT = datetime(2026, 11, 21, tzinfo=UTC)
@@ -82,9 +83,15 @@ def test_rows_are_selected_newest_first():
     assert "LIMIT" in sql
 
 
-def test_a_block_of_rows_is_one_statement():
+@pytest.mark.parametrize("columns", [COLUMNS, USUAL])
+def test_a_block_of_rows_is_one_statement(columns):
     """A block names its rows' values one after the other, as the driver numbers them."""
-    sql = insert_once(usage_rows, COLUMNS, unique="id", rows=3, dialect=DIALECT)
-    numbers = [int(number) for number in re.findall(r"\$(\d+)", sql)]
-    assert list(range(1, 3 * len(COLUMNS) + 1)) == numbers
-    assert "ON CONFLICT (id) DO NOTHING" in sql
+    one = insert_once(usage_rows, columns, unique="id", dialect=DIALECT)
+    blocks = several(one)
+    assert one == blocks[-1]
+    for sql in blocks:
+        numbers = [int(number) for number in re.findall(r"\$(\d+)", sql)]
+        assert list(range(1, len(numbers) + 1)) == numbers
+        assert 0 == len(numbers) % len(columns)
+        assert 1 == sql.count("ON CONFLICT (id) DO NOTHING")
+    assert 256 * len(columns) == len(re.findall(r"\$(\d+)::", blocks[0]))

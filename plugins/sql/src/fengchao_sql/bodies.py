@@ -14,8 +14,7 @@ from sqlalchemy import BigInteger, Column, LargeBinary, Table, Text, delete, or_
 from fengchao_core.store import BodyRecord
 from fengchao_sql.connection import AsyncConnection
 from fengchao_sql.engine import Database
-from fengchao_sql.tables import from_micros, metadata, to_micros
-from fengchao_sql.usage import fitted
+from fengchao_sql.tables import fitted, from_micros, metadata, to_micros
 
 usage_bodies = Table(
     "usage_bodies",

@@ -34,8 +34,8 @@ from fengchao_core.store.jobs import (
 )
 from fengchao_sql.connection import AsyncConnection
 from fengchao_sql.engine import Database
-from fengchao_sql.tables import from_micros, is_unfinished, job_events, jobs, to_micros
-from fengchao_sql.usage import SqlUsage, fitted
+from fengchao_sql.tables import fitted, from_micros, is_unfinished, job_events, jobs, to_micros
+from fengchao_sql.usage import SqlUsage
 
 _INSTANTS = ("created_at", "available_at", "expires_at", "lease_until", "ended_at")
 _FIELDS = tuple(column.name for column in jobs.c if column.name != "seq")

@@ -8,7 +8,9 @@ a while, the sums of their days stay.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable
+from operator import itemgetter
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -21,9 +23,10 @@ from sqlalchemy import (
     delete,
 )
 
-from fengchao_core.usage import NO_FAILURE, UsageRecord
+from fengchao_core.usage import NO_FAILURE
 from fengchao_sql.connection import AsyncConnection
-from fengchao_sql.tables import DAY_US, metadata, to_micros, to_units
+from fengchao_sql.rows import COLUMNS, USUAL, Values
+from fengchao_sql.tables import DAY_US, metadata
 
 HOUR_US: Final = 3_600_000_000
 
@@ -66,45 +69,49 @@ _HOURS_A_DAY: Final = DAY_US // HOUR_US
 LENGTHS: Final = ((usage_hours, HOUR_US), (usage_days, DAY_US))
 
 
+Sums = dict[tuple[Any, ...], list[int]]
+"""By the bucket and the dimensions of a table: counts in the order of `COUNTS`."""
+
+_STARTED_AT: Final = USUAL.index("started_at")
+_COST: Final = USUAL.index("cost")
+_PIECES: Final = tuple(map(COLUMNS.index, ("images", "searches")))
+_tokens: Final = tuple(itemgetter(USUAL.index(name)) for name in COUNTS[2:6])
+_AS_USUAL: Final = tuple(
+    map(USUAL.index, ("key", "model", "provider", "outcome", "currency"))
+)  # these stand at the same places in a whole row
+_dimensions_usual = itemgetter(*_AS_USUAL)
+_dimensions = itemgetter(*_AS_USUAL, COLUMNS.index("operation"), COLUMNS.index("key_group"))
+
+
 class RollUps:
     """Writes the sums, within the transactions of others."""
 
     def __init__(self, dialect: Dialect) -> None:
         self._texts = {table.name: _upsert(table, dialect) for table, _ in LENGTHS}
 
-    async def add(self, to: AsyncConnection, rows: Iterable[UsageRecord]) -> None:
+    async def add(self, to: AsyncConnection, rows: Iterable[Values]) -> None:
         """Count rows that were just added, each once."""
-        await self._count(to, [(row, 1) for row in rows])
+        await self._count(to, _sums(rows))
 
     async def exchange(
-        self, to: AsyncConnection, old: Iterable[UsageRecord], new: Iterable[UsageRecord]
+        self, to: AsyncConnection, old: Iterable[Values], new: Iterable[Values]
     ) -> None:
         """
         Count rows as they are now instead of as they were.
 
         The sums of a day are right afterwards whether or not all of its rows are still kept.
         """
-        await self._count(to, [*((row, -1) for row in old), *((row, 1) for row in new)])
+        hours = _sums(new)
+        for place, counts in _sums(old).items():
+            _add(hours, place, [-count for count in counts])
+        await self._count(to, hours)
         for table, _ in LENGTHS:
             await to.execute(delete(table).where(and_(*(table.c[name] == 0 for name in COUNTS))))
 
-    async def _count(self, to: AsyncConnection, rows: Sequence[tuple[UsageRecord, int]]) -> None:
-        hours: dict[tuple[Any, ...], list[int]] = {}
-        for row, sign in rows:
-            place = (
-                to_micros(row.started_at) // HOUR_US,
-                row.key,
-                row.group,
-                row.model,
-                row.provider,
-                row.operation,
-                row.outcome,
-                row.currency or "",
-            )
-            _add(hours, place, _counts(row), sign)
-        days: dict[tuple[Any, ...], list[int]] = {}
+    async def _count(self, to: AsyncConnection, hours: Sums) -> None:
+        days: Sums = {}
         for place, counts in hours.items():
-            _add(days, (place[0] // _HOURS_A_DAY, *place[1:]), counts, 1)
+            _add(days, (place[0] // _HOURS_A_DAY, *place[1:]), counts)
         for table, sums in ((usage_hours, hours), (usage_days, days)):
             # In one order, so that two transactions never wait for each other in a circle.
             values = [(*place, *counts) for place, counts in sorted(sums.items())]
@@ -112,36 +119,41 @@ class RollUps:
                 await to.exec_driver_sql(self._texts[table.name], values)
 
 
-def _add(
-    sums: dict[tuple[Any, ...], list[int]],
-    place: tuple[Any, ...],
-    counts: Sequence[int],
-    sign: int,
-) -> None:
-    entry = sums.get(place)
-    if entry is None:
-        sums[place] = [sign * count for count in counts]
-    else:
-        for n, count in enumerate(counts):
-            if count:
-                entry[n] += sign * count
+def _sums(rows: Iterable[Values]) -> Sums:
+    """What rows add, by the hour and the dimensions, in the order of `COUNTS`."""
+    alike: defaultdict[tuple[Any, ...], list[Values]] = defaultdict(list)
+    for row in rows:
+        dimensions = _dimensions_usual if len(row) == len(USUAL) else _dimensions
+        alike[row[_STARTED_AT] // HOUR_US, *dimensions(row)].append(row)
+    sums: Sums = {}
+    for (hour, key, model, provider, outcome, currency, *rare), some in alike.items():
+        operation, group = rare or (None, None)
+        place = (
+            hour,
+            key,
+            group or "",
+            model,
+            provider,
+            operation or "chat",
+            outcome,
+            currency or "",
+        )
+        costs = [row[_COST] or 0 for row in some]
+        counts = [
+            len(some) if outcome != "retried" else 0,
+            len(some) if outcome not in NO_FAILURE else 0,
+            *(sum(map(tokens, some)) for tokens in _tokens),
+            *(sum(row[n] or 0 for row in some) if rare else 0 for n in _PIECES),
+            sum(cost // HALF for cost in costs),
+            sum(cost % HALF for cost in costs),
+        ]
+        _add(sums, place, counts)
+    return sums
 
 
-def _counts(row: UsageRecord) -> tuple[int, ...]:
-    """What a row adds, in the order of `COUNTS`."""
-    cost = to_units(row.cost) if row.cost is not None else 0
-    return (
-        row.outcome != "retried",
-        row.outcome not in NO_FAILURE,
-        row.prompt_tokens,
-        row.completion_tokens,
-        row.cached_tokens,
-        row.reasoning_tokens,
-        row.images,
-        row.searches,
-        cost // HALF,
-        cost % HALF,
-    )
+def _add(sums: Sums, place: tuple[Any, ...], counts: list[int]) -> None:
+    known = sums.get(place)
+    sums[place] = counts if known is None else [a + b for a, b in zip(known, counts, strict=True)]
 
 
 def _upsert(table: Table, dialect: Dialect) -> str:

@@ -39,6 +39,9 @@ LARGEST_COST = (2**63 - 1) // COST_UNITS
 LARGEST_COUNT = 2**31 - 1
 """The largest number of tokens or milliseconds that fits a row."""
 
+LONGEST_TEXT = 200
+"""Characters that are kept of a model's name or a request id, which a caller may have made up."""
+
 DAY_US = 86_400_000_000
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -207,6 +210,10 @@ def to_units(amount: Decimal) -> int:
     """
     if amount >= LARGEST_COST:
         return LARGEST_COST * COST_UNITS
+    scaled = amount * COST_UNITS
+    units = int(scaled)
+    if units == scaled:  # as nearly every amount is: rounding would cost as much again
+        return units
     return int(amount.quantize(_UNIT, rounding=ROUND_HALF_EVEN).scaleb(COST_DECIMALS))
 
 
@@ -215,3 +222,12 @@ def from_units(units: int) -> Decimal:
     whole, rest = divmod(units, COST_UNITS)
     digits = f"{rest:0{COST_DECIMALS}d}".rstrip("0")
     return Decimal(f"{whole}.{digits}" if digits else whole)
+
+
+def fitted(text: str) -> str:
+    """Text as both databases take it: not endless, no NUL, no half of a surrogate pair."""
+    if len(text) > LONGEST_TEXT:
+        text = text[:LONGEST_TEXT]
+    if text.isascii():
+        return text.replace("\0", "\ufffd") if "\0" in text else text
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\ufffd")

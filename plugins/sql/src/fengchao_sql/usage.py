@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 
-import structlog
 from sqlalchemy import Select, delete, select, update
 
 from fengchao_core.reports import UsageQuery, UsageSum
@@ -18,32 +18,25 @@ from fengchao_sql import reports
 from fengchao_sql.connection import AsyncConnection
 from fengchao_sql.engine import Database
 from fengchao_sql.rollups import HOUR_US, RollUps, usage_hours
-from fengchao_sql.tables import (
-    LARGEST_COST,
-    LARGEST_COUNT,
-    from_micros,
-    from_units,
-    to_micros,
-    to_units,
-    usage_rows,
-)
+from fengchao_sql.rows import COLUMNS, ID, USUAL, Values, record_of, values_of
+from fengchao_sql.tables import to_micros, to_units, usage_rows
 
-log = structlog.get_logger()
-
-COLUMNS = tuple(column.name for column in usage_rows.c if column.name != "seq")
-"""What a row is written with, in the table's order."""
-
-LONGEST_TEXT = 200
-"""Characters that are kept of a model's name or a request id, which a caller may have made up."""
-
-_BLOCKS = (50, 10, 1)
+_BLOCKS = (256, 64, 16, 4, 1)
 """
-Rows in one statement, the most first. The driver lets go of the interpreter once per statement, and under load has to
-wait for it each time.
+Rows in one statement, the most first: whatever is done per statement, its way to the database's thread and back above all,
+costs as much as twenty rows. Both databases take well over 256 rows' values at once.
 """
+
+_INSERT: Final = re.compile(r"(.*? VALUES )(\(.*\))( ON CONFLICT .*)", re.DOTALL)
+_NUMBERED: Final = re.compile(r"\$(\d+)")
+"""A parameter, where the driver numbers them."""
 
 _IDS = 500
 """Ids in one query."""
+
+
+class _KnownRows(Exception):
+    """A row was there already."""
 
 
 class SqlUsage:
@@ -52,14 +45,12 @@ class SqlUsage:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._rollups = RollUps(database.dialect)
-        self._inserts = tuple(
-            (
-                length,
-                database.insert_once(usage_rows, COLUMNS, unique="id", rows=length)
-                + " RETURNING id",
-            )
-            for length in _BLOCKS
-        )
+        # Python's SQLite driver takes eight times as long for a truth value as for a number; PostgreSQL's takes no other.
+        self._flag = int if database.is_sqlite else bool
+        self._inserts = {
+            len(columns): several(database.insert_once(usage_rows, columns, unique="id"))
+            for columns in (USUAL, COLUMNS)
+        }
 
     async def add(self, rows: Sequence[UsageRecord]) -> None:
         """
@@ -71,24 +62,51 @@ class SqlUsage:
         Raises:
             StoreUnavailable: the database does not answer; nothing is lost by adding the same rows again.
         """
-        if rows:
-            await self._database.write(lambda to: self.add_within(to, rows))
+        if not rows:
+            return
+        values = self._values(rows)
+        try:
+            await self._database.write(lambda to: self._add_new(to, values))
+        except _KnownRows:  # seldom: somebody died between writing them and writing that down
+            await self._database.write(lambda to: self._add_unknown(to, values))
 
     async def add_within(self, to: AsyncConnection, rows: Sequence[UsageRecord]) -> None:
         """As `add`, in a transaction that is open already."""
-        start, fresh = 0, []
-        for length, text in self._inserts:
-            while len(rows) - start >= length:
-                block = rows[start : start + length]
-                values = tuple(chain.from_iterable(map(_values, block)))
-                added = {id_ for (id_,) in await to.exec_driver_sql(text, values)}
-                for row in block:
-                    if row.id in added:
-                        added.discard(row.id)
-                        fresh.append(_fitted(row))
-                start += length
-        if fresh:
-            await self._rollups.add(to, fresh)
+        await self._add_unknown(to, self._values(rows))
+
+    def _values(self, rows: Iterable[UsageRecord]) -> list[Values]:
+        flag = self._flag
+        return [values_of(row, flag) for row in rows]
+
+    async def _add_new(self, to: AsyncConnection, rows: Sequence[Values]) -> None:
+        """Add rows and count them. Raises `_KnownRows` where one was there already: nothing of it may be kept then."""
+        for block, text in self._blocks(rows):
+            done = await to.exec_driver_sql(text, tuple(chain.from_iterable(block)))
+            if done.rowcount != len(block):
+                raise _KnownRows
+        await self._rollups.add(to, rows)
+
+    async def _add_unknown(self, to: AsyncConnection, rows: Sequence[Values]) -> None:
+        """As `_add_new`, but asks which rows were not there yet, and counts those."""
+        fresh = []
+        for block, text in self._blocks(rows):
+            values = tuple(chain.from_iterable(block))
+            added = {id_ for (id_,) in await to.exec_driver_sql(f"{text} RETURNING id", values)}
+            for row in block:
+                if row[ID] in added:
+                    added.discard(row[ID])
+                    fresh.append(row)
+        await self._rollups.add(to, fresh)
+
+    def _blocks(self, rows: Sequence[Values]) -> Iterator[tuple[Sequence[Values], str]]:
+        """Rows of one shape, as many as a statement takes, with its text."""
+        for columns, texts in self._inserts.items():
+            alike = [row for row in rows if len(row) == columns]
+            start = 0
+            for length, text in zip(_BLOCKS, texts, strict=True):
+                while len(alike) - start >= length:
+                    yield alike[start : start + length], text
+                    start += length
 
     async def rows(
         self, *, since: datetime | None = None, until: datetime | None = None, limit: int = 1000
@@ -96,7 +114,7 @@ class SqlUsage:
         """Rows that started in [since, until), newest first. Raises `StoreUnavailable`."""
         query = select_rows(since=since, until=until, limit=limit)
         found = await self._database.read(query)
-        return tuple(_record(row) for row in found)
+        return tuple(record_of(row) for row in found)
 
     async def forget(self, before: datetime, most: int) -> int:
         """Delete some rows that started before an instant, and the sums of their hours. Raises `StoreUnavailable`."""
@@ -122,7 +140,7 @@ class SqlUsage:
         for start in range(0, len(wanted), _IDS):
             some = wanted[start : start + _IDS]
             rows = await self._database.read(select(usage_rows).where(usage_rows.c.id.in_(some)))
-            found += map(_record, rows)
+            found += map(record_of, rows)
         return tuple(found)
 
     async def totals(
@@ -159,7 +177,7 @@ class SqlUsage:
 
         async def change(to: AsyncConnection) -> None:
             found = await to.execute(select(usage_rows).where(usage_rows.c.id.in_(wanted)))
-            old = [_record(row) for row in found]
+            old = [record_of(row) for row in found]
             new = [_repriced(row, wanted[row.id]) for row in old]
             for row in new:
                 await to.execute(
@@ -172,13 +190,27 @@ class SqlUsage:
                         price_version=row.price_version,
                     )
                 )
-            await self._rollups.exchange(to, old, new)
+            await self._rollups.exchange(to, self._values(old), self._values(new))
 
         await self._database.write(change)
 
     async def sums(self, query: UsageQuery) -> tuple[UsageSum, ...]:
         """Sums of the rows that a query asks for, one per group and currency. Raises `StoreUnavailable`."""
         return await reports.sums(self._database, query)
+
+
+def several(one: str) -> tuple[str, ...]:
+    """The INSERT of one row, as `Database.insert_once` gives it, for as many rows as `_BLOCKS` says."""
+    parts = _INSERT.fullmatch(one)
+    if parts is None:
+        raise ValueError("this is not the INSERT of one row")
+    start, values, end = parts.groups()
+    per_row = len(_NUMBERED.findall(values))
+    more = [
+        _NUMBERED.sub(lambda found, n=n: f"${int(found[1]) + n * per_row}", values)
+        for n in range(_BLOCKS[0])
+    ]
+    return tuple(f"{start}{', '.join(more[:length])}{end}" for length in _BLOCKS)
 
 
 def _repriced(row: UsageRecord, by: UsageRecord) -> UsageRecord:
@@ -203,106 +235,3 @@ def _within(query: Select[Any], since: datetime | None, until: datetime | None) 
     if until is not None:
         query = query.where(usage_rows.c.started_at < to_micros(until))
     return query
-
-
-def _fitted(row: UsageRecord) -> UsageRecord:
-    """The row as it is kept: what no row can hold is cut."""
-    if (
-        len(row.model) <= LONGEST_TEXT
-        and row.model.isascii()
-        and "\0" not in row.model
-        and max(row.prompt_tokens, row.completion_tokens) <= LARGEST_COUNT
-        and not row.group
-    ):
-        return row
-    return replace(
-        row,
-        model=fitted(row.model),
-        group=fitted(row.group),
-        prompt_tokens=_count(row.prompt_tokens),
-        completion_tokens=_count(row.completion_tokens),
-        cached_tokens=_count(row.cached_tokens),
-        reasoning_tokens=_count(row.reasoning_tokens),
-        images=_count(row.images),
-        searches=_count(row.searches),
-    )
-
-
-def _values(row: UsageRecord) -> tuple[Any, ...]:
-    """A row in the order of `COLUMNS`."""
-    if row.cost is not None and row.cost > LARGEST_COST:
-        log.error("usage.cost_cut", id=row.id, kept=LARGEST_COST)
-    return (
-        row.id,
-        to_micros(row.started_at),
-        "" if row.request_id == row.id else fitted(row.request_id),
-        row.key,
-        fitted(row.model),
-        row.provider,
-        row.outcome,
-        row.error,
-        row.streamed,
-        _count(row.attempts),
-        _count(row.duration_ms),
-        None if row.first_delta_ms is None else _count(row.first_delta_ms),
-        _count(row.prompt_tokens),
-        _count(row.completion_tokens),
-        _count(row.cached_tokens),
-        _count(row.reasoning_tokens),
-        row.usage_source,
-        None if row.cost is None else to_units(row.cost),
-        row.currency,
-        row.price_since,
-        None if row.operation == "chat" else row.operation,
-        fitted(row.group) or None,
-        _count(row.images) or None,
-        _count(row.searches) or None,
-        _count(row.vectors) or None,
-        row.price_version,
-        row.disconnect or None,
-    )
-
-
-def fitted(text: str) -> str:
-    """Text as both databases take it: not endless, no NUL, no half of a surrogate pair."""
-    if len(text) > LONGEST_TEXT:
-        text = text[:LONGEST_TEXT]
-    if text.isascii():
-        return text.replace("\0", "\ufffd") if "\0" in text else text
-    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\ufffd")
-
-
-def _count(number: int) -> int:
-    return min(number, LARGEST_COUNT)
-
-
-def _record(row: Any) -> UsageRecord:
-    return UsageRecord(
-        id=row.id,
-        request_id=row.request_id or row.id,
-        key=row.key,
-        model=row.model,
-        provider=row.provider,
-        outcome=row.outcome,
-        error=row.error,
-        streamed=row.streamed,
-        attempts=row.attempts,
-        started_at=from_micros(row.started_at),
-        duration_ms=row.duration_ms,
-        first_delta_ms=row.first_delta_ms,
-        prompt_tokens=row.prompt_tokens,
-        completion_tokens=row.completion_tokens,
-        cached_tokens=row.cached_tokens,
-        reasoning_tokens=row.reasoning_tokens,
-        usage_source=row.usage_source,
-        cost=None if row.cost is None else from_units(row.cost),
-        currency=row.currency,
-        price_since=row.price_since,
-        operation=row.operation or "chat",
-        group=row.key_group or "",
-        images=row.images or 0,
-        searches=row.searches or 0,
-        vectors=row.vectors or 0,
-        price_version=row.price_version,
-        disconnect=row.disconnect or "",
-    )

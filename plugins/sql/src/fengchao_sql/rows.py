@@ -1,0 +1,169 @@
+"""
+A usage row as the values of a statement, and back.
+
+A row in which nothing is out of the ordinary is written without the columns that most rows lack: Python's SQLite driver
+takes half of its time for values that are None. It is told by its length: `USUAL` or `COLUMNS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any, Final
+
+import structlog
+
+from fengchao_core.usage import UsageRecord
+from fengchao_sql.tables import (
+    LARGEST_COST,
+    LARGEST_COUNT,
+    fitted,
+    from_micros,
+    from_units,
+    to_micros,
+    to_units,
+    usage_rows,
+)
+
+log = structlog.get_logger()
+
+COLUMNS: Final = tuple(column.name for column in usage_rows.c if column.name != "seq")
+"""What a whole row is written with, in the table's order."""
+
+_RARE: Final = ("operation", "key_group", "images", "searches", "vectors", "disconnect")
+
+USUAL: Final = tuple(name for name in COLUMNS if name not in _RARE)
+"""What a usual row is written with. It has the same places as in `COLUMNS` up to `price_since`."""
+
+ID: Final = USUAL.index("id")
+
+Values = tuple[Any, ...]
+"""A row in the order of `USUAL` or `COLUMNS`."""
+
+_common = attrgetter(
+    "id",
+    "started_at",
+    "request_id",
+    "key",
+    "model",
+    "provider",
+    "outcome",
+    "error",
+    "streamed",
+    "attempts",
+    "duration_ms",
+    "first_delta_ms",
+    "prompt_tokens",
+    "completion_tokens",
+    "cached_tokens",
+    "reasoning_tokens",
+    "usage_source",
+    "cost",
+    "currency",
+    "price_since",
+    "price_version",
+)
+_rare = attrgetter("operation", "group", "images", "searches", "vectors", "disconnect")
+_NOTHING_RARE: Final = ("chat", "", 0, 0, 0, "")
+
+
+def values_of(row: UsageRecord, flag: Callable[[bool], object]) -> Values:
+    """
+    A row as it is kept: what no row can hold is cut to size, and a cost that was cut is logged.
+
+    Args:
+        flag: makes a truth value what the driver takes at once.
+    """
+    (
+        id_, started_at, request_id, key, model, provider, outcome, error, streamed, attempts, duration_ms,
+        first_delta_ms, prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens, source, cost, currency,
+        price_since, price_version,
+    ) = _common(row)  # fmt: skip
+    if (
+        attempts > LARGEST_COUNT
+        or duration_ms > LARGEST_COUNT
+        or prompt_tokens > LARGEST_COUNT
+        or completion_tokens > LARGEST_COUNT
+        or cached_tokens > LARGEST_COUNT
+        or reasoning_tokens > LARGEST_COUNT
+    ):
+        attempts, duration_ms = _count(attempts), _count(duration_ms)
+        prompt_tokens, completion_tokens = _count(prompt_tokens), _count(completion_tokens)
+        cached_tokens, reasoning_tokens = _count(cached_tokens), _count(reasoning_tokens)
+    if cost is not None:
+        if cost > LARGEST_COST:
+            log.error("usage.cost_cut", id=id_, kept=LARGEST_COST)
+        cost = to_units(cost)
+    usual = (
+        id_,
+        to_micros(started_at),
+        "" if request_id == id_ else fitted(request_id),
+        key,
+        fitted(model),
+        provider,
+        outcome,
+        error,
+        flag(streamed),
+        attempts,
+        duration_ms,
+        None if first_delta_ms is None else _count(first_delta_ms),
+        prompt_tokens,
+        completion_tokens,
+        cached_tokens,
+        reasoning_tokens,
+        source,
+        cost,
+        currency,
+        price_since,
+    )
+    rare = _rare(row)
+    if rare == _NOTHING_RARE:
+        return (*usual, price_version)
+    operation, group, images, searches, vectors, disconnect = rare
+    return (
+        *usual,
+        None if operation == "chat" else operation,
+        fitted(group) or None,
+        _count(images) or None,
+        _count(searches) or None,
+        _count(vectors) or None,
+        price_version,
+        disconnect or None,
+    )
+
+
+def record_of(row: Any) -> UsageRecord:
+    """A row that was read."""
+    return UsageRecord(
+        id=row.id,
+        request_id=row.request_id or row.id,
+        key=row.key,
+        model=row.model,
+        provider=row.provider,
+        outcome=row.outcome,
+        error=row.error,
+        streamed=row.streamed,
+        attempts=row.attempts,
+        started_at=from_micros(row.started_at),
+        duration_ms=row.duration_ms,
+        first_delta_ms=row.first_delta_ms,
+        prompt_tokens=row.prompt_tokens,
+        completion_tokens=row.completion_tokens,
+        cached_tokens=row.cached_tokens,
+        reasoning_tokens=row.reasoning_tokens,
+        usage_source=row.usage_source,
+        cost=None if row.cost is None else from_units(row.cost),
+        currency=row.currency,
+        price_since=row.price_since,
+        operation=row.operation or "chat",
+        group=row.key_group or "",
+        images=row.images or 0,
+        searches=row.searches or 0,
+        vectors=row.vectors or 0,
+        price_version=row.price_version,
+        disconnect=row.disconnect or "",
+    )
+
+
+def _count(number: int) -> int:
+    return min(number, LARGEST_COUNT)
