@@ -21,10 +21,9 @@ from fengchao_core.ledger import StoreLedger, events
 from fengchao_core.ledger.journal import Journal, others, segments
 from fengchao_core.ledger.recount import recount
 from fengchao_core.ledger.recovery import Left, rows_left, take_over
-from fengchao_core.reservation import reserve_chat
 from fengchao_core.settings import LedgerSettings
 from fengchao_core.telemetry import Telemetry
-from fengchao_core.types import ChatParams, Message, ModelCard, Price
+from fengchao_core.types import ModelCard, Price
 from fengchao_core.usage import UsageRecord
 
 NOW = datetime(2026, 11, 21, 12, 30, 15, 123456, tzinfo=UTC)
@@ -35,19 +34,14 @@ CARD = ModelCard(id="m", owned_by="Test", prices=(PRICE,))
 PLENTY = 1 << 30
 
 
-def reservation(id_: str, model: str = "m"):
-    return reserve_chat(
-        id_,
-        CARD,
-        [Message("user", "好" * 1000)],
-        ChatParams(),
-        request_id=f"conversation of {id_}",
-        key="k",
-        group="g",
-        model=model,
-        streamed=True,
-        started_at=NOW,
-    )
+def begun(id_: str, model: str = "m") -> tuple[object, ...]:
+    """What is written down of a request when it begins, in the order of `events.BEGUN`."""
+    return (id_, f"conversation of {id_}", "k", "g", model, 704, NOW, True, "chat")
+
+
+def begin(ledger: StoreLedger, id_: str) -> None:
+    """A request begins."""
+    ledger.begin(**dict(zip(("id_", *events.BEGUN[1:]), begun(id_), strict=True)))
 
 
 def row(id_: str, **changes) -> UsageRecord:
@@ -133,7 +127,7 @@ async def test_a_row_comes_back_as_written(tmp_path):
 async def test_a_started_request_is_visible_after_a_death(tmp_path):
     """It is booked as unknown, with its prompt as estimated and at the price of its model."""
     journal = Journal(tmp_path, most_bytes=PLENTY)
-    journal.append(events.reserved(reservation("a")))
+    journal.append(events.begun(*begun("a")))
     die(journal)
     usage = MemoryStore().usage
     await recover(tmp_path, usage)
@@ -158,7 +152,7 @@ async def test_a_torn_last_line_is_as_if_it_were_not_written(tmp_path):
     """A row whose write was cut in the middle leaves its request unknown; nothing else is touched."""
     journal = Journal(tmp_path, most_bytes=PLENTY)
     journal.append(events.settled(row("whole")))
-    journal.append(events.reserved(reservation("torn")))
+    journal.append(events.begun(*begun("torn")))
     journal.append(events.settled(row("torn"))[:-20])
     die(journal)
     usage = MemoryStore().usage
@@ -211,7 +205,7 @@ async def test_a_good_end_leaves_no_journal(tmp_path):
     usage = MemoryStore().usage
     journal = Journal(tmp_path, most_bytes=PLENTY)
     async with running(usage, journal) as ledger:
-        ledger.reserve(reservation("a"))
+        begin(ledger, "a")
         ledger.settle(row("a"))
     assert {"a": "ok"} == await outcomes(usage)
     assert [] == others(tmp_path, None)
@@ -265,7 +259,7 @@ async def test_segments_follow_each_other(tmp_path):
     journal = Journal(tmp_path, most_bytes=PLENTY)
     ledger_settings = {"segment_bytes": 4096, "sync_s": 0.01, "kept_bytes": 10_000}
     async with running(usage, journal, **ledger_settings) as ledger:
-        ledger.reserve(reservation("open"))
+        begin(ledger, "open")
         for number in range(60):
             ledger.settle(row(str(number)))
             await ledger.flush()
@@ -297,7 +291,7 @@ async def test_a_full_journal_serves_on(tmp_path):
 async def test_what_callers_make_up_is_tamed(tmp_path):
     """A model's name that is endless or no text, and counts beyond any database, are written all the same."""
     journal = Journal(tmp_path, most_bytes=PLENTY)
-    journal.append(events.reserved(reservation("a", model="\ud800" + "长" * 100_000)))
+    journal.append(events.begun(*begun("a", model="\ud800" + "长" * 100_000)))
     journal.append(events.settled(row("b", model="x\n" * 10_000, prompt_tokens=10**30)))
     die(journal)
     usage = MemoryStore().usage
@@ -314,6 +308,31 @@ async def test_rows_of_another_version_are_read(tmp_path):
         [str(v) if isinstance(v, datetime | Decimal) else v for v in values], names
     )
     assert row("a") == read
+
+
+async def test_open_requests_of_another_version_are_read(tmp_path):
+    """A journal whose header does not name the fields of what began has those of its time."""
+    journal = Journal(tmp_path, most_bytes=PLENTY)
+    names = ("id", "request_id", "key", "group", "model", "prompt_tokens", "completion_tokens")
+    more = ("images", "cost", "currency", "started_at", "streamed", "operation")
+    values = dict(zip(events.BEGUN, begun("a"), strict=True))
+    values |= {"completion_tokens": 1024, "images": 0, "cost": "2.752", "currency": "CNY"}
+    journal.append(events._line(("H", events.FIELDS)))
+    journal.append(events._line(("R", *(values[name] for name in (*names, *more)))))
+    die(journal)
+    usage = MemoryStore().usage
+    await recover(tmp_path, usage)
+    (kept,) = await usage.rows()
+    assert ("unknown", 704, Decimal("0.704")) == (kept.outcome, kept.prompt_tokens, kept.cost)
+    assert ("conversation of a", "k", "g", "m", NOW, True, "chat") == (
+        kept.request_id,
+        kept.key,
+        kept.group,
+        kept.model,
+        kept.started_at,
+        kept.streamed,
+        kept.operation,
+    )
 
 
 steps = st.lists(
@@ -344,7 +363,7 @@ async def _interleave(root: Path, steps) -> None:
     for step, slot in steps:
         if step == "reserve" and slot not in lives:
             born += 1
-            line = events.reserved(reservation(f"r{born}"))
+            line = events.begun(*begun(f"r{born}"))
             assert journal.append(line)
             lives[slot] = [f"r{born}", line, 0]
         elif step == "retry" and slot in lives:
@@ -436,7 +455,7 @@ async def test_what_is_on_its_way_is_not_lost(tmp_path):
     journal.append(events.settled(row("a")))
     journal.append(events.shipped(journal.position))
     journal.append(events.settled(row("b")))
-    journal.append(events.reserved(reservation("c")))
+    journal.append(events.begun(*begun("c")))
     usage = MemoryStore().usage
     await usage.add([row("a")])
     found = await recount(tmp_path, usage)
@@ -447,7 +466,7 @@ async def test_what_is_on_its_way_is_not_lost(tmp_path):
 async def test_a_request_that_was_forgotten_is_lost(tmp_path):
     """One that began, whose process is gone and its journal put away, must be in the store."""
     journal = Journal(tmp_path, most_bytes=PLENTY)
-    journal.append(events.reserved(reservation("c")))
+    journal.append(events.begun(*begun("c")))
     die(journal)
     usage = MemoryStore().usage
     await take_over(tmp_path, None, usage, lambda _: None, PLENTY)

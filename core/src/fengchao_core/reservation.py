@@ -1,8 +1,8 @@
 """
-What a request is expected to use, known before a vendor is asked: what limits hold back and the ledger writes down first.
+What a request is expected to use, known before a vendor is asked: what limits hold back.
 
-    limits.reserve(reservation)     may refuse
-    ledger.reserve(reservation)     never refuses, never waits
+    limits.reserve(reservation)     may refuse; of callers that have limits
+    ledger.begin(...)               never refuses, never waits
     ... the vendor is asked ...
     ledger.settle(row), limits.settle(reservation, row)
 
@@ -90,6 +90,11 @@ def expected_prompt(messages: Iterable[Message]) -> int:
     return tokens
 
 
+def expected_texts(texts: Iterable[str]) -> int:
+    """The likely length in tokens of texts that are no conversation."""
+    return sum(map(estimate_tokens, texts))
+
+
 def expected_completion(params: ChatParams, card: ModelCard) -> int:
     """The most tokens that an answer may have, all choices together; what is usual where neither side said."""
     most = params.max_tokens
@@ -144,7 +149,7 @@ def reserve_once(
     operation: str,
 ) -> Reservation:
     """The reservation of embeddings or pictures: what goes in is tokens, what comes out is counted in pictures."""
-    prompt = sum(map(estimate_tokens, texts))
+    prompt = expected_texts(texts)
     price = _price(card, started_at)
     return Reservation(
         id=id_,

@@ -167,7 +167,7 @@ class LedgerSettings(Section):
         capacity: rows that may wait in memory while the store is away; beyond it they wait in the journal alone, and
             where there is none the oldest are given up, loudly.
         batch: rows per transaction at most.
-        interval_s: the longest a row waits for others to share its transaction.
+        interval_s: how long a row may wait for others to share its transaction, and so how far reports may lie behind.
         journal: write each request into a journal in the data folder before its row is in the store, so that a death of
             the process loses nothing.
         journal_bytes: the most that rows which the store does not have yet may take of the disk, per process.
@@ -183,8 +183,8 @@ class LedgerSettings(Section):
     """
 
     capacity: int = Field(default=100_000, ge=1)
-    batch: int = Field(default=500, ge=1)
-    interval_s: float = Field(default=0.2, ge=0)
+    batch: int = Field(default=2000, ge=1)
+    interval_s: float = Field(default=1.0, ge=0)
     journal: bool = True
     journal_bytes: int = Field(default=1024 * 1024 * 1024, ge=65536)
     segment_bytes: int = Field(default=16 * 1024 * 1024, ge=4096)

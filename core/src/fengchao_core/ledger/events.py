@@ -1,7 +1,7 @@
 """
 What stands in a journal: one event per line, `crc32 JSON`, so that a torn or damaged line is told from a good one.
 
-    H  the fields of the rows that follow, so that a later version reads an earlier one's journal
+    H  the fields of the events that follow, so that a later version reads an earlier one's journal
     R  a request is about to be sent to a vendor
     S  a row is final: its request, or one attempt of it, has ended
     P  every S before this position of this process's journal is in the store
@@ -11,7 +11,7 @@ Pure functions: bytes in, values out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from decimal import Decimal
@@ -21,7 +21,6 @@ from zlib import crc32
 
 import orjson
 
-from fengchao_core.reservation import Reservation
 from fengchao_core.types.shared import dataclass
 from fengchao_core.usage import UsageRecord
 
@@ -32,22 +31,26 @@ _LONGEST_TEXT: Final = 200
 FIELDS: Final = tuple(field.name for field in fields(UsageRecord))
 _row_values = attrgetter(*FIELDS)
 
-_RESERVED: Final = (
+BEGUN: Final = (
     "id",
     "request_id",
     "key",
     "group",
     "model",
     "prompt_tokens",
-    "completion_tokens",
-    "images",
-    "cost",
-    "currency",
     "started_at",
     "streamed",
     "operation",
 )
-_reserved_values = attrgetter(*_RESERVED)
+_BEGUN_ONCE: Final = (
+    *BEGUN[:6],
+    "completion_tokens",
+    "images",
+    "cost",
+    "currency",
+    *BEGUN[6:],
+)
+"""What stood in an R event where the header does not say."""
 
 
 class Position(NamedTuple):
@@ -76,24 +79,24 @@ class Event:
     end: int
 
 
-def reserved(reservation: Reservation) -> bytes:
-    """The line of a reservation."""
-    return _line(["R", *_reserved_values(reservation)])
+def begun(*values: object) -> bytes:
+    """The line of a request that is about to be sent to a vendor: the values of `BEGUN`, in its order."""
+    return _line(("R", *values))
 
 
 def settled(row: UsageRecord) -> bytes:
     """The line of a final row."""
-    return _line(["S", *_row_values(row)])
+    return _line(("S", *_row_values(row)))
 
 
 def header() -> bytes:
     """The first line of a segment."""
-    return _line(["H", list(FIELDS)])
+    return _line(("H", FIELDS, BEGUN))
 
 
 def shipped(position: Position) -> bytes:
     """The line that says how far the store has come."""
-    return _line(["P", position.segment, position.offset])
+    return _line(("P", *position))
 
 
 def read(data: bytes, *, kinds: str = "HRSP") -> Iterator[Event | None]:
@@ -124,14 +127,18 @@ def row_of(values: Sequence[Any], names: Sequence[str] = FIELDS) -> UsageRecord:
     return UsageRecord(**known)
 
 
-def unknown_row(values: Sequence[Any]) -> UsageRecord:
+def begun_names(header: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """The fields of the R events that follow an H event with these values."""
+    return tuple(header[1]) if len(header) > 1 else _BEGUN_ONCE
+
+
+def unknown_row(it: Mapping[str, Any]) -> UsageRecord:
     """
     The row of a request that was sent to a vendor and whose process died before it ended, from its R event.
 
     Its prompt is booked as estimated: the vendor most likely read it. What was answered nobody knows; whoever prices
     rows sets the cost.
     """
-    it = dict(zip(_RESERVED, values, strict=False))
     return UsageRecord(
         id=it["id"],
         request_id=it["request_id"],
@@ -158,7 +165,7 @@ def unknown_row(values: Sequence[Any]) -> UsageRecord:
     )
 
 
-def _line(values: list[Any]) -> bytes:
+def _line(values: tuple[Any, ...]) -> bytes:
     try:
         body = orjson.dumps(values, default=str)
     except (

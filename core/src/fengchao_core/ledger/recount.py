@@ -114,7 +114,7 @@ async def _compare(
 
 
 async def _look_for(
-    reserved: dict[str, list[Any]], journal: _Journal, store: UsageStore, result: Recount
+    reserved: dict[str, dict[str, Any]], journal: _Journal, store: UsageStore, result: Recount
 ) -> None:
     """Requests that began and of whose end the journal knows nothing."""
     if not journal.is_over:

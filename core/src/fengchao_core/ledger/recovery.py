@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC
 from itertools import islice
@@ -40,11 +40,11 @@ class Left:
     What is being read from a journal.
 
     Attributes:
-        reserved: the R events of requests that have not ended, by id.
+        reserved: the R events of requests that have not ended, by id: their fields.
         damaged: lines that cannot be read.
     """
 
-    reserved: dict[str, list[Any]] = field(default_factory=dict)
+    reserved: dict[str, dict[str, Any]] = field(default_factory=dict)
     damaged: int = 0
 
 
@@ -81,7 +81,8 @@ def rows_in(
         left: what else is found is put in here; whole once the iterator is at its end.
         until: leave alone what stands behind this.
     """
-    names = events.FIELDS
+    names: Sequence[str] = events.FIELDS
+    begun: Sequence[str] = events.BEGUN
     for number, path in files:
         for event in events.read(path.read_bytes(), kinds="HRS"):
             if event is None:
@@ -92,9 +93,9 @@ def rows_in(
                 return
             try:
                 if event.kind == "H":
-                    names = tuple(event.values[0])
+                    names, begun = tuple(event.values[0]), events.begun_names(event.values)
                 elif event.kind == "R":
-                    left.reserved[event.values[0]] = event.values
+                    left.reserved[event.values[0]] = dict(zip(begun, event.values, strict=True))
                 else:
                     left.reserved.pop(event.values[0], None)
                     if position > after:
@@ -138,7 +139,8 @@ async def _bring_home(folder: Path, store: UsageStore, card_of: CardOf) -> int:
         await store.add([row for row, _ in batch])
         total += len(batch)
     unknown = [
-        _priced(events.unknown_row(values), card_of(values[4])) for values in left.reserved.values()
+        _priced(events.unknown_row(begun), card_of(begun["model"]))
+        for begun in left.reserved.values()
     ]
     for start in range(0, len(unknown), _BATCH):
         await store.add(unknown[start : start + _BATCH])

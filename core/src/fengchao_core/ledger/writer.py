@@ -10,6 +10,7 @@ journal alone; a row is kept once, whatever is repeated, because it carries its 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
@@ -22,7 +23,6 @@ from fengchao_core.ledger.events import START, Position
 from fengchao_core.ledger.journal import Journal
 from fengchao_core.ledger.recovery import CardOf, Left, rows_left, some, take_over
 from fengchao_core.logs import Log
-from fengchao_core.reservation import Reservation
 from fengchao_core.settings import LedgerSettings
 from fengchao_core.store import UsageStore
 from fengchao_core.telemetry import Telemetry
@@ -41,18 +41,30 @@ _SWEPT: Final = 2000
 
 class Ledger(Protocol):
     """
-    What the pipeline asks of a ledger: each request is reserved once and settled once.
+    What the pipeline asks of a ledger: each request is begun once and settled once.
 
     Neither call waits or refuses.
     """
 
     @property
     def is_journalled(self) -> bool:
-        """Whether a reservation is written down; where it is not, none need be made."""
+        """Whether it is written down that a request began; where it is not, nobody need say so."""
         ...
 
-    def reserve(self, reservation: Reservation) -> None:
-        """A vendor is about to be asked."""
+    def begin(
+        self,
+        id_: str,
+        request_id: str,
+        *,
+        key: str,
+        group: str,
+        model: str,
+        prompt_tokens: int,
+        started_at: datetime,
+        streamed: bool = False,
+        operation: str = "chat",
+    ) -> None:
+        """A vendor is about to be asked: what its row would say if nobody lived to settle it."""
         ...
 
     def settle(self, row: UsageRecord) -> None:
@@ -82,53 +94,74 @@ class StoreLedger:
         self._telemetry = telemetry
         self._journal = journal
         self._card_of = card_of
-        self._waiting: deque[tuple[UsageRecord, Position | None]] = deque()
-        self._reserved: dict[str, bytes] = {}
+        self._capacity, self._batch = settings.capacity, settings.batch
+        self._waiting: deque[UsageRecord] = deque()
+        self._given_up = 0  # rows, of those that waited
+        self._begun: dict[str, bytes] = {}
+        self._unsettled: set[str] = set()  # of those begun, whose row the journal could not take
         self._spilled: Position | None = None  # rows behind it are in the journal alone
         self._shipped = START
-        self._has_lost = False
         self._wake = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._flushing = 0
         self._closing = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
 
     @property
     def is_journalled(self) -> bool:
-        """Whether a reservation is written down."""
+        """Whether it is written down that a request began."""
         return self._journal is not None
 
-    def reserve(self, reservation: Reservation) -> None:
+    def begin(
+        self,
+        id_: str,
+        request_id: str,
+        *,
+        key: str,
+        group: str,
+        model: str,
+        prompt_tokens: int,
+        started_at: datetime,
+        streamed: bool = False,
+        operation: str = "chat",
+    ) -> None:
         """Write down that a vendor is about to be asked."""
         if self._journal is not None:
-            line = events.reserved(reservation)
+            line = events.begun(
+                id_, request_id, key, group, model, prompt_tokens, started_at, streamed, operation
+            )
             if self._journal.append(line):
-                self._reserved[reservation.id] = line
+                self._begun[id_] = line
 
     def settle(self, row: UsageRecord) -> None:
         """Take a row; it is written soon."""
-        journal, position = self._journal, None
-        is_full = len(self._waiting) >= self._settings.capacity
+        waiting, journal = self._waiting, self._journal
+        is_full = len(waiting) >= self._capacity
         if journal is not None:
-            before = journal.position
+            before = journal.position if is_full else START
             if journal.append(events.settled(row)):
-                position = journal.position
-                if row.outcome != "retried":
-                    self._reserved.pop(row.id, None)
+                self._begun.pop(row.id, None)
                 if is_full and self._spilled is None:
                     self._spilled = before
                 if self._spilled is not None:
                     self._rouse()
                     return
+            else:
+                self._unsettled.add(row.id)
         if is_full:
-            self._waiting.popleft()
-            self._lose(1)
-            log.error("ledger.full", capacity=self._settings.capacity)
-        self._waiting.append((row, position))
+            self._give_up(waiting.popleft())
+        waiting.append(row)
         self._rouse()
 
     async def flush(self) -> None:
         """Wait until every row taken so far is in the store."""
-        await self._idle.wait()
+        self._flushing += 1
+        self._hurry.set()
+        try:
+            await self._idle.wait()
+        finally:
+            self._flushing -= 1
 
     async def run(self) -> None:
         """Write rows until `close()`; beside it, look after the journal, one's own and those of the dead."""
@@ -141,23 +174,30 @@ class StoreLedger:
             await care
             await broom
             if self._journal is not None:
-                is_done = not (self._reserved or self._waiting or self._spilled)
+                is_done = not (self._begun or self._waiting or self._spilled)
                 self._journal.close(is_done=is_done, keep_bytes=self._settings.kept_bytes)
 
     async def close(self) -> None:
         """Let `run()` write what is left and end. Call once nothing settles any more."""
         self._closing.set()
         self._wake.set()
+        self._hurry.set()
 
     def _rouse(self) -> None:
         if not self._wake.is_set():
             self._idle.clear()
             self._wake.set()
+        elif len(self._waiting) == self._batch:
+            self._hurry.set()
 
     async def _ship_all(self) -> None:
         while True:
             await self._wake.wait()
-            if len(self._waiting) < self._settings.batch and not self._closing.is_set():
+            if (
+                len(self._waiting) < self._batch
+                and not self._flushing
+                and not self._closing.is_set()
+            ):
                 await self._gather()
             is_written = True
             if self._waiting:
@@ -175,22 +215,28 @@ class StoreLedger:
                 return
 
     async def _gather(self) -> None:
-        """Give other rows a moment to share the transaction."""
-        await self._is_closing_within(self._settings.interval_s)
+        """Give other rows a moment to share the transaction, until there are enough of them or somebody waits."""
+        self._hurry.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.interval_s):
+                await self._hurry.wait()
 
     async def _write(self) -> bool:
         """Write one batch out of memory. False where it was given up."""
-        batch = list(islice(self._waiting, self._settings.batch))
-        if not await self._add([row for row, _ in batch]):
+        waiting, given_up = self._waiting, self._given_up
+        batch = list(islice(waiting, self._batch))
+        reached = START
+        if self._journal is not None and len(batch) == len(waiting):
+            reached = self._spilled or self._journal.position
+        if not await self._add(batch):
             if self._journal is None:
-                self._lose(len(self._waiting))
-                self._waiting.clear()
+                self._lose(len(waiting))
+                waiting.clear()
             return False
-        # Rows that were dropped for space meanwhile were the oldest, and so of this batch.
-        written = {row.id for row, _ in batch}
-        while self._waiting and self._waiting[0][0].id in written:
-            self._waiting.popleft()
-        self._mark(max((at for _, at in batch if at is not None), default=START))
+        # Rows that were given up for space meanwhile were the oldest, and so of this batch.
+        for _ in range(len(batch) - (self._given_up - given_up)):
+            waiting.popleft()
+        self._mark(reached)
         return True
 
     async def _catch_up(self, start: Position) -> bool:
@@ -200,7 +246,7 @@ class StoreLedger:
         until = self._journal.position
         self._spilled = None
         rows = rows_left(self._journal.folder, start, Left(), until=until)
-        while batch := await asyncio.to_thread(some, rows, self._settings.batch):
+        while batch := await asyncio.to_thread(some, rows, self._batch):
             if not await self._add([row for row, _ in batch]):
                 self._spilled = start
                 return False
@@ -227,9 +273,10 @@ class StoreLedger:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE_S)
             else:
-                if self._reserved:  # of those whose last line the journal could not take
+                if self._unsettled:
                     for row in rows:
-                        self._reserved.pop(row.id, None)
+                        self._unsettled.discard(row.id)
+                        self._begun.pop(row.id, None)
                 return True
 
     def _mark(self, position: Position) -> None:
@@ -237,6 +284,12 @@ class StoreLedger:
         if self._journal is not None and position > self._shipped:
             self._shipped = position
             self._journal.append(events.shipped(position))
+
+    def _give_up(self, row: UsageRecord) -> None:
+        self._given_up += 1
+        self._unsettled.discard(row.id)
+        self._lose(1)
+        log.error("ledger.full", capacity=self._capacity)
 
     def _lose(self, rows: int) -> None:
         self._telemetry.rows_dropped(rows)
@@ -295,7 +348,7 @@ class StoreLedger:
     async def _rotate(self, journal: Journal) -> None:
         """Begin a new segment, and put away those that are through. What is still open is carried over."""
         fd = await asyncio.to_thread(journal.open_next)
-        old = journal.switch(fd, self._reserved.values())
+        old = journal.switch(fd, self._begun.values())
         await asyncio.to_thread(journal.finish, old)
         await asyncio.to_thread(journal.archive, self._shipped.segment, self._settings.kept_bytes)
 

@@ -1,4 +1,4 @@
-"""What every request leaves behind: its reservation, its usage row, its span."""
+"""What every request leaves behind: that it began, its usage row, its span."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ from fengchao_core.exchange import Exchange
 from fengchao_core.holding import HELD
 from fengchao_core.ids import IdSource
 from fengchao_core.meter import Meter
-from fengchao_core.reservation import reserve_chat, reserve_once
+from fengchao_core.reservation import (
+    expected_prompt,
+    expected_texts,
+    reserve_chat,
+    reserve_once,
+)
 from fengchao_core.routing import Deployment
 from fengchao_core.types import Message, ModelCard
 
@@ -27,7 +32,7 @@ if TYPE_CHECKING:
 
 class Books:
     """
-    The books of a gateway: each request is reserved before a vendor is asked, and settled once, however it ends.
+    The books of a gateway: each request is begun before a vendor is asked, and settled once, however it ends.
 
     Attributes:
         ids: where the ids of requests come from.
@@ -80,7 +85,7 @@ class Books:
         self, exchange: Exchange, messages: Sequence[Message], *, is_part: bool
     ) -> None:
         """
-        Say what an exchange is expected to use, where anybody wants to know: a journal, or limits of its caller.
+        Say what an exchange is expected to use, where its caller has limits.
 
         Args:
             messages: what is sent, as far as it is text.
@@ -89,9 +94,10 @@ class Books:
         Raises:
             LimitExceeded, PermissionDenied: the caller may not use so much.
         """
-        caller, meter, request = exchange.caller, exchange.meter, exchange.request
-        if not (self._ledger.is_journalled or caller.is_limited):
+        caller = exchange.caller
+        if not caller.is_limited:
             return
+        meter, request = exchange.meter, exchange.request
         exchange.reservation = reserve_chat(
             meter.id,
             exchange.entry.deployments[0].card,
@@ -104,13 +110,26 @@ class Books:
             streamed=request.stream,
             started_at=meter.started_at,
         )
-        if caller.is_limited:
-            meter.hold = await self._warden.reserve(caller, exchange.reservation, is_part=is_part)
+        meter.hold = await self._warden.reserve(caller, exchange.reservation, is_part=is_part)
 
     def begin(self, exchange: Exchange) -> None:
-        """A vendor is about to be asked: the reservation is written down."""
-        if exchange.reservation is not None:
-            self._ledger.reserve(exchange.reservation)
+        """A vendor is about to be asked: that is written down."""
+        if self._ledger.is_journalled:
+            caller, meter, reservation = exchange.caller, exchange.meter, exchange.reservation
+            self._ledger.begin(
+                meter.id,
+                exchange.request_id,
+                key=caller.key,
+                group=caller.group,
+                model=exchange.model,
+                prompt_tokens=(
+                    expected_prompt(exchange.request.messages)
+                    if reservation is None
+                    else reservation.prompt_tokens
+                ),
+                started_at=meter.started_at,
+                streamed=exchange.request.stream,
+            )
 
     async def reserve(  # as `reserve_once`
         self,
@@ -133,7 +152,7 @@ class Books:
         Raises:
             LimitExceeded, PermissionDenied: the caller may not use so much.
         """
-        if self._ledger.is_journalled or caller.is_limited:
+        if caller.is_limited:
             reservation = reserve_once(
                 meter.id,
                 card,
@@ -145,9 +164,18 @@ class Books:
                 started_at=meter.started_at,
                 operation=operation,
             )
-            if caller.is_limited:
-                meter.hold = await self._warden.reserve(caller, reservation, is_part=is_part)
-            self._ledger.reserve(reservation)
+            meter.hold = await self._warden.reserve(caller, reservation, is_part=is_part)
+        if self._ledger.is_journalled:
+            self._ledger.begin(
+                meter.id,
+                meter.id,
+                key=caller.key,
+                group=caller.group,
+                model=model,
+                prompt_tokens=expected_texts(texts),
+                started_at=meter.started_at,
+                operation=operation,
+            )
 
     def asking(
         self,

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, Final
 
-import structlog
 
+from fengchao_core.logs import Log
 from fengchao_core.usage import UsageRecord
 from fengchao_sql.tables import (
     LARGEST_COST,
@@ -25,7 +25,7 @@ from fengchao_sql.tables import (
     usage_rows,
 )
 
-log = structlog.get_logger()
+log = Log()
 
 COLUMNS: Final = tuple(column.name for column in usage_rows.c if column.name != "seq")
 """What a whole row is written with, in the table's order."""
