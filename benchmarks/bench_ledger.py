@@ -195,7 +195,7 @@ def run_without(args: list[str]) -> None:
     def nothing(*_: object) -> None:
         pass
 
-    StoreLedger.reserve = nothing  # type: ignore[method-assign]  # that is what is measured
+    StoreLedger.begin = nothing  # type: ignore[method-assign]  # that is what is measured
     StoreLedger.settle = nothing  # type: ignore[method-assign]  # likewise
     sys.argv = args
     runpy.run_path(args[0], run_name="__main__")
