@@ -11,7 +11,6 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, Final
 
-
 from fengchao_core.logs import Log
 from fengchao_core.usage import UsageRecord
 from fengchao_sql.tables import (
