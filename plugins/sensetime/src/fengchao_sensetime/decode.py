@@ -54,6 +54,11 @@ class NativeDecoder:
         self.failure: ProviderError | None = None
 
     @property
+    def usage(self) -> Usage | None:
+        """What the vendor has said so far that it charges; None where it said nothing."""
+        return usage_of(self._usage)
+
+    @property
     def is_complete(self) -> bool:
         """Whether every choice that was begun has its finish reason."""
         return bool(self._choices) and all(c.finish is not None for c in self._choices.values())

@@ -11,7 +11,7 @@ from typing_extensions import override
 from fengchao_core.errors import ProviderAuthFailed, ProviderProtocolError, RequestRejected
 from fengchao_core.kit.auth import Authoriser, StaticAuth, TokenAuth
 from fengchao_core.kit.http import VendorHttp
-from fengchao_core.kit.openai_chat import converse, encode
+from fengchao_core.kit.openai_chat import converse, encode, talk
 from fengchao_core.provider import Provider, ProviderContext
 from fengchao_core.tokens import TokenManager
 from fengchao_core.types import (
@@ -28,8 +28,8 @@ from fengchao_sensetime import catalogue, characters, completions, embeddings, s
 from fengchao_sensetime.auth import sign
 from fengchao_sensetime.catalogue import VendorFile, VendorKnowledgeBase
 from fengchao_sensetime.codes import classify
+from fengchao_sensetime.decode import NativeDecoder
 from fengchao_sensetime.settings import SenseTimeSettings
-from fengchao_sensetime.talking import talk
 
 _MARGIN_S = 100.0  # the older client of the product renewed a token of 1800 s after 1700 s
 
@@ -85,12 +85,12 @@ class SenseTimeProvider(Provider):
             return converse(http, wire.COMPATIBLE_PATH, request, wire.TOKEN_PLAN)
         if wire.is_character(model):
             asked = partial(characters.encode, request)
-            return talk(self._http, characters.PATH, asked, stream=request.stream)
+            return talk(self._http, characters.PATH, asked, NativeDecoder, stream=request.stream)
         if self._is_compatible:
             dialect = wire.compatible_dialect(model)
             return converse(self._compatible, wire.COMPATIBLE_PATH, request, dialect)
         asked = partial(encode, request, wire.NATIVE)
-        return talk(self._http, wire.CHAT_PATH, asked, stream=request.stream)
+        return talk(self._http, wire.CHAT_PATH, asked, NativeDecoder, stream=request.stream)
 
     async def create_session(self, system_prompt: Iterable[Message] = ()) -> str:
         """
@@ -133,7 +133,7 @@ class SenseTimeProvider(Provider):
         """
         request = _of_one_message(text, model, params, stream=stream)
         asked = partial(sessions.encode_turn, session_id, request, action=action)
-        return talk(self._http, sessions.CONVERSATIONS_PATH, asked, stream=stream)
+        return talk(self._http, sessions.CONVERSATIONS_PATH, asked, NativeDecoder, stream=stream)
 
     def complete(
         self,
@@ -158,7 +158,7 @@ class SenseTimeProvider(Provider):
         """
         request = _of_one_message(prompt, model, params, stream=stream)
         asked = partial(completions.encode, request)
-        return talk(self._http, completions.PATH, asked, stream=stream)
+        return talk(self._http, completions.PATH, asked, NativeDecoder, stream=stream)
 
     async def embed(self, request: EmbeddingRequest) -> EmbeddingResult:
         """Vectors in the order of the inputs, asked for in as many calls as the vendor's limit makes it."""

@@ -1,5 +1,5 @@
 """
-Spark over its HTTP API: chat completions with the vendor's own rules. Pure, but for `converse`, which is the transport.
+Spark over its HTTP API: chat completions with the vendor's own rules. Pure.
 
 Source: the vendor's HTTP调用文档.html and X1http.html in copies of 2024 and 2025. Ranges on which the copies differ are
 taken at their widest; the README tells which.
@@ -7,15 +7,15 @@ taken at their widest; the README tells which.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import orjson
+from typing_extensions import override
 
-from fengchao_core.errors import ProviderError, ProviderUnavailable
+from fengchao_core.errors import ProviderError
 from fengchao_core.kit.errors import Classify
-from fengchao_core.kit.http import VendorHttp
 from fengchao_core.kit.openai_chat import (
     CHAT_COMPLETIONS,
     PARTS,
@@ -24,9 +24,7 @@ from fengchao_core.kit.openai_chat import (
     Dialect,
     Notes,
     clamp,
-    encode,
 )
-from fengchao_core.kit.sse import SseParser
 from fengchao_core.types import ChatRequest, Delta, TextPart
 from fengchao_spark.endpoints import Endpoint
 from fengchao_spark.wire import LOWEST_TEMPERATURE
@@ -49,47 +47,28 @@ def dialect_of(endpoint: Endpoint) -> Dialect:
     return replace(_DIALECT, adapt={**_DIALECT.adapt, "max_tokens": clamp(1, endpoint.max_tokens)})
 
 
-async def converse(
-    http: VendorHttp, request: ChatRequest, dialect: Dialect
-) -> AsyncGenerator[Sequence[Delta], None]:
+class CheckedDecoder(Decoder):
     """
-    Ask, and yield the answer.
+    The kit's decoder, for answers whose every chunk has a `code` of its own.
 
-    As the kit's `converse`, but each chunk's own `code` is looked at: after the start, a failure comes as a chunk with
-    a code, beside choices that may be empty, under HTTP 200.
+    After the start, a failure comes as a chunk with a code, beside choices that may be empty, under HTTP 200.
     """
-    body, notes = encode(request, dialect)
-    decoder = Decoder(dialect, classify=http.classify, notes=notes)
-    async with http.post(PATH, body) as answer:
-        if not request.stream:
-            yield decoder.whole(_whole(await answer.read(), http.classify))
-            return
-        parser = SseParser()
-        is_first = True
-        try:
-            async for read in answer:
-                if is_first and (start := read.lstrip()):
-                    is_first = False
-                    if start.startswith(b"{"):  # no line of an event stream begins so
-                        whole = read + await answer.read()
-                        yield decoder.whole(_whole(whole, http.classify))
-                        return
-                deltas = decoder.decode(checked(parser.feed(read), http.classify))
-                if deltas:
-                    yield deltas
-                if decoder.failure is not None:
-                    raise decoder.failure
-                if decoder.is_done:
-                    await answer.settle()
-                    return
-        except ProviderUnavailable:
-            if not decoder.is_complete:
-                raise
-        deltas = decoder.close(checked(parser.close(), http.classify))
-        if deltas:
-            yield deltas
-        if decoder.failure is not None:
-            raise decoder.failure
+
+    __slots__ = ("_refused",)
+
+    def __init__(self, dialect: Dialect, *, classify: Classify, notes: Sequence[str] = ()) -> None:
+        super().__init__(dialect, classify=classify, notes=notes)
+        self._refused = classify
+
+    @override
+    def decode(self, events: Iterable[bytes]) -> list[Delta]:
+        return super().decode(checked(events, self._refused))
+
+    @override
+    def whole(self, body: bytes) -> list[Delta]:
+        if (error := _refusal(body, self._refused)) is not None:
+            raise error
+        return super().whole(body)
 
 
 def checked(events: Iterable[bytes], classify: Classify) -> Iterator[bytes]:
@@ -99,12 +78,6 @@ def checked(events: Iterable[bytes], classify: Classify) -> Iterator[bytes]:
         if not is_usual and (error := _refusal(event, classify)) is not None:
             raise error
         yield event
-
-
-def _whole(body: bytes, classify: Classify) -> bytes:
-    if (error := _refusal(body, classify)) is not None:
-        raise error
-    return body
 
 
 def _refusal(event: bytes, classify: Classify) -> ProviderError | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 from typing_extensions import override
 
 from fengchao_core.errors import ProviderAuthFailed
 from fengchao_core.kit.auth import StaticAuth
 from fengchao_core.kit.http import VendorHttp
+from fengchao_core.kit.openai_chat import encode, talk
 from fengchao_core.provider import Provider, ProviderContext
 from fengchao_core.types import (
     ChatRequest,
@@ -102,7 +104,13 @@ class SparkProvider(Provider):
         endpoint = endpoint_of(request.model)
         if self._settings.uses_http and endpoint.http:
             dialect = http_wire.dialect_of(endpoint)
-            return http_wire.converse(self._http[endpoint.http], request, dialect)
+            return talk(
+                self._http[endpoint.http],
+                http_wire.PATH,
+                partial(encode, request, dialect),
+                partial(http_wire.CheckedDecoder, dialect),
+                stream=request.stream,
+            )
         return self._talk(request, endpoint)
 
     async def _talk(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 from typing_extensions import override
 
-from fengchao_core.kit.openai_chat import converse
+from fengchao_core.kit.openai_chat import converse, talk
 from fengchao_core.provider import Provider, ProviderContext
 from fengchao_core.types import (
     ChatRequest,
@@ -26,7 +27,7 @@ from fengchao_core.types import (
 from fengchao_core.types.shared import EMPTY
 from fengchao_volcengine import embeddings, images, maas_wire, storage, wire
 from fengchao_volcengine.access import Access
-from fengchao_volcengine.maas_chat import talk
+from fengchao_volcengine.maas_decode import MaasDecoder
 from fengchao_volcengine.settings import VolcengineSettings
 from fengchao_volcengine.storage import StoredFile, VideoTask
 
@@ -58,12 +59,14 @@ class VolcengineProvider(Provider):
     @override
     def stream(self, request: ChatRequest) -> AsyncGenerator[Sequence[Delta], None]:
         if maas_wire.is_legacy(request):
-            return talk(self._access.legacy(), maas_wire.CHAT, request, maas_wire.encode_v1)
-        if self._is_legacy_endpoint(request.model):
-            path = maas_wire.path_of_endpoint(request.model, "chat")
-            return talk(self._access.legacy(), path, request, maas_wire.encode_v2)
-        http = self._access.ark_for(request.model)
-        return converse(http, wire.path_for(request), request, wire.dialect_for(request.model))
+            path, ask = maas_wire.CHAT, maas_wire.encode_v1
+        elif self._is_legacy_endpoint(request.model):
+            path, ask = maas_wire.path_of_endpoint(request.model, "chat"), maas_wire.encode_v2
+        else:
+            http = self._access.ark_for(request.model)
+            return converse(http, wire.path_for(request), request, wire.dialect_for(request.model))
+        asked = partial(ask, request)
+        return talk(self._access.legacy(), path, asked, MaasDecoder, stream=request.stream)
 
     async def embed(self, request: EmbeddingRequest) -> EmbeddingResult:
         """

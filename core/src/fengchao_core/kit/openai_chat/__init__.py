@@ -9,7 +9,7 @@ The chat-completions dialect: what goes out, what comes back, as tables that eac
 `encode` and `Decoder` are pure: no network, no loop, no clock.
 """
 
-from fengchao_core.kit.openai_chat.converse import converse
+from fengchao_core.kit.openai_chat.converse import AnswerDecoder, converse, talk
 from fengchao_core.kit.openai_chat.decode import Decoder
 from fengchao_core.kit.openai_chat.dialect import (
     CHAT_COMPLETIONS,
@@ -32,6 +32,7 @@ __all__ = [
     "OPENAI_KNOBS",
     "PARTS",
     "Adapt",
+    "AnswerDecoder",
     "Decoder",
     "Dialect",
     "Encoded",
@@ -44,4 +45,5 @@ __all__ = [
     "dump",
     "encode",
     "read_usage",
+    "talk",
 ]
