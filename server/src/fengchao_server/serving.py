@@ -24,6 +24,7 @@ from fengchao_core import Gateway, Settings
 from fengchao_server.admin.desk import Desk
 from fengchao_server.answers import KeepAlives
 from fengchao_server.api import build_routes
+from fengchao_server.connections import Server
 from fengchao_server.dispatch import Dispatcher
 from fengchao_server.keyring import Keyring, open_keyring
 from fengchao_server.lines import Say, say
@@ -103,7 +104,7 @@ async def serving(
             repeats=repeats,
             say=say,
         )
-        server = web.Server(
+        server = Server(
             dispatcher,
             handler_cancellation=True,  # a caller that hangs up cancels its handler, and so the vendor's connection
             access_log=None,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Self
 
-from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
+from aiohttp import ClientSession, ClientTimeout, DummyCookieJar
 from yarl import URL
 
 from fengchao_core.errors import ProviderUnavailable
+from fengchao_core.kit.http.reading import Connector
 
 _KEEP_ALIVE_S = 30.0
 _DNS_TTL_S = 60
@@ -39,7 +40,7 @@ class Sessions:
         session = self._open.get(key)
         if session is None:
             session = self._open[key] = ClientSession(
-                connector=TCPConnector(
+                connector=Connector(
                     limit=max_connections, keepalive_timeout=_KEEP_ALIVE_S, ttl_dns_cache=_DNS_TTL_S
                 ),
                 cookie_jar=DummyCookieJar(),
