@@ -15,15 +15,11 @@ from contextlib import aclosing, asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from fengchao_core.account import Account
 from fengchao_core.caller import EMBEDDED, Caller
 from fengchao_core.clock import Clock, SystemClock
 from fengchao_core.errors import InvalidParameter
 from fengchao_core.exchange import Exchange
-from fengchao_core.files import Files
 from fengchao_core.fold import Fold
-from fengchao_core.pipeline import Pipeline
-from fengchao_core.prompt_keeping import PromptKeeper
 from fengchao_core.prompts import PromptTemplate
 from fengchao_core.provider import Embeds, ModelState, ProviderSpec, TellsState
 from fengchao_core.rates import RatesLeft
@@ -43,13 +39,16 @@ from fengchao_core.types import (
     ImageResult,
     ModelCard,
 )
-from fengchao_core.word_keeping import WordKeeper
 
 if TYPE_CHECKING:
+    from fengchao_core.account import Account
     from fengchao_core.assembly import Parts
+    from fengchao_core.files import Files
     from fengchao_core.jobs import Jobs
     from fengchao_core.live_words import LiveWords
+    from fengchao_core.prompt_keeping import PromptKeeper
     from fengchao_core.store.audit import Journal
+    from fengchao_core.word_keeping import WordKeeper
 
 
 class Gateway:
@@ -63,6 +62,8 @@ class Gateway:
     """
 
     def __init__(self, parts: Parts) -> None:
+        from fengchao_core.pipeline import Pipeline  # as `assemble`: loaded where one is opened
+
         self.settings: Settings = parts.settings
         self.store: Store = parts.store
         self.files: Files = parts.files
@@ -158,10 +159,14 @@ class Gateway:
 
     def word_keeper(self, journal: Journal | None = None) -> WordKeeper:
         """What operators do to the sensitive words: add, change, remove, import, export."""
+        from fengchao_core.word_keeping import WordKeeper
+
         return WordKeeper(self.store.words, journal=journal, clock=self._parts.clock)
 
     def prompt_keeper(self, journal: Journal | None = None) -> PromptKeeper:
         """What operators do to the preset instructions: add, edit, roll back, remove."""
+        from fengchao_core.prompt_keeping import PromptKeeper
+
         parts = self._parts
         return PromptKeeper(
             self.store.prompts, parts.prompts.layers, journal=journal, clock=parts.clock
@@ -205,6 +210,8 @@ class Gateway:
         Raises:
             StoreUnavailable: the database does not answer.
         """
+        from fengchao_core.account import Account
+
         if since is None:
             now = self._parts.clock.now()
             since = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)

@@ -7,21 +7,14 @@ It applies before the first delta only: what a caller has seen is never repeated
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
-
-from tenacity import (
-    AsyncRetrying,
-    RetryCallState,
-    retry_if_exception,
-    stop_after_attempt,
-    stop_any,
-    stop_before_delay,
-    wait_exponential,
-    wait_random,
-)
+from typing import TYPE_CHECKING, TypeVar
 
 from fengchao_core.errors import ProviderError
-from fengchao_core.settings import RetrySettings
+
+if TYPE_CHECKING:
+    from tenacity import AsyncRetrying, RetryCallState
+
+    from fengchao_core.settings import RetrySettings
 
 _Result = TypeVar("_Result")
 
@@ -56,9 +49,6 @@ class RetryPolicy:
 
     def __init__(self, settings: RetrySettings) -> None:
         self._settings = settings
-        self._backoff = wait_exponential(
-            multiplier=settings.base_wait_s, max=settings.max_wait_s
-        ) + wait_random(0, settings.base_wait_s)
 
     async def run(
         self, attempt: Callable[[], Awaitable[_Result]], retry: Retry | None, remaining_s: float
@@ -92,12 +82,25 @@ class RetryPolicy:
         return await self._controller(None, remaining_s)(replay)
 
     def _controller(self, retry: Retry | None, remaining_s: float) -> AsyncRetrying:
-        steer = retry or Retry()
-        attempts = self._settings.attempts if retry is None else max(1, retry.retry_num)
-        return AsyncRetrying(
-            stop=stop_any(stop_after_attempt(attempts), stop_before_delay(remaining_s)),
-            wait=self._wait,
-            retry=retry_if_exception(self._again),
+        import tenacity  # loaded with the first failure
+
+        settings, steer = self._settings, retry or Retry()
+        attempts = settings.attempts if retry is None else max(1, retry.retry_num)
+        backoff = tenacity.wait_exponential(
+            multiplier=settings.base_wait_s, max=settings.max_wait_s
+        ) + tenacity.wait_random(0, settings.base_wait_s)
+
+        def wait(state: RetryCallState) -> float:
+            error = state.outcome.exception() if state.outcome else None
+            asked = error.retry_after if isinstance(error, ProviderError) else None
+            return asked if asked is not None else backoff(state)
+
+        return tenacity.AsyncRetrying(
+            stop=tenacity.stop_any(
+                tenacity.stop_after_attempt(attempts), tenacity.stop_before_delay(remaining_s)
+            ),
+            wait=wait,
+            retry=tenacity.retry_if_exception(self._again),
             before=steer.before,
             before_sleep=steer.before_sleep,
             after=steer.after,
@@ -110,8 +113,3 @@ class RetryPolicy:
             and error.retryable
             and (error.retry_after or 0) <= self._settings.max_wait_s
         )
-
-    def _wait(self, state: RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
-        asked = error.retry_after if isinstance(error, ProviderError) else None
-        return asked if asked is not None else self._backoff(state)
