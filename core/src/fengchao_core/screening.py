@@ -92,11 +92,8 @@ class Screening:
         """
         if text in self._known:
             return text
-        if self._lexicon.is_clean(text):
-            self._known.add(text)
-            return text
-        screened = self._lexicon.screen(text, replace=self._replace)
-        if not screened.hits:
+        screened = self._lexicon.examine(text, replace=self._replace)
+        if screened is None:
             self._known.add(text)
             return text
         self._count(screened.hits, "input")
@@ -110,20 +107,20 @@ class Screening:
 
         Deltas that have nothing left to say are left out.
         """
-        shown: list[Delta] = []
         if len(batch) == 1:
             # What is usual takes the short way: a stream's step, a piece of the one text under way ...
             delta = batch[0]
-            if len(self._screens) == 1 and _is_plain(delta):
+            if not self._screens:
+                # ... and a whole answer that is nothing but a clean text.
+                if self._is_clean_whole(delta):
+                    return batch, None
+            elif len(self._screens) == 1 and _is_plain(delta):
                 screen = self._screens.get((delta.index, "text", 0))
                 if screen is not None:
                     blocked = self._screen_piece(screen, delta)
-                    if delta.text:
-                        shown.append(delta)
-                    return shown, None if blocked is None else self._refusal(blocked)
-            # ... and a whole answer that is nothing but a clean text.
-            if not self._screens and self._is_clean_whole(delta):
-                return batch, None
+                    refusal = None if blocked is None else self._refusal(blocked)
+                    return batch if delta.text else (), refusal
+        shown: list[Delta] = []
         position = 0
         while position < len(batch):
             burst = self._burst(batch, position)
@@ -146,13 +143,16 @@ class Screening:
         return shown, None
 
     def _is_clean_whole(self, delta: Delta) -> bool:
-        return not (
-            delta.finish_reason is None
-            or delta.reasoning
-            or delta.tool_calls
-            or delta.refusal
-            or delta.extra
-        ) and self._lexicon.is_clean(delta.text)
+        return (
+            not (
+                delta.finish_reason is None
+                or delta.reasoning
+                or delta.tool_calls
+                or delta.refusal
+                or delta.extra
+            )
+            and self._lexicon.examine(delta.text, replace=self._replace) is None
+        )
 
     def _burst(self, batch: Sequence[Delta], start: int) -> Sequence[Delta]:
         """The deltas from here on that say nothing but text, of one choice whose reasoning is over."""
@@ -172,19 +172,30 @@ class Screening:
         A screen neither adds nor drops a character, so the shares are known by their lengths: first what was held back
         before, then the deltas' own.
         """
-        place = (burst[0].index, "text", 0)
+        first = burst[0]
+        place = (first.index, "text", 0)
         text = "".join([delta.text for delta in burst])
         screen = self._screens.get(place)
-        end = 0 if screen is None else screen.held
+        held = "" if screen is None else screen.held
         out, blocked = self._feed(place, text, ends=False)
-        if out == text and not end:
+        if held:
+            text = held + text
+            first.text = held + first.text
+        if text.startswith(out):
             shown.extend(burst)
+            short = len(text) - len(out)
+            while short:
+                last = shown.pop()
+                kept = last.text[:-short]
+                short -= len(last.text) - len(kept)
+                last.text = kept
+                if kept:
+                    shown.append(last)
             return blocked
-        start = 0
+        end = 0
         for delta in burst:
-            end += len(delta.text)
+            start, end = end, end + len(delta.text)
             delta.text = out[start:end]
-            start = end
             if delta.text:
                 shown.append(delta)
         return blocked

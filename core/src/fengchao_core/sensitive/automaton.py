@@ -35,6 +35,13 @@ _END = INVISIBLE + INVISIBLE
 Match = tuple[int, int, int]
 """Pattern number, first symbol, one past the last symbol: as the engine has it."""
 
+Matches = list[tuple[int, int, int, int, int]]
+"""
+What a tier's automata found: first symbol, one past the last symbol made negative, number of the shard, pattern number, and
+`until`. An item stands for every match of its shard that starts from its own start up to `until`: the engine told the
+leftmost-longest of them only.
+"""
+
 _Branch = dict[str, "str | _Branch"]
 
 
@@ -236,8 +243,22 @@ class Tier:
                 word = word or starts
         return size, word
 
+    def find(self, skeleton: str, low: int = 0) -> Matches:
+        """What the automata find in the symbols from `low` on. Where they stop nowhere, there is no word."""
+        window = skeleton[low:] if low else skeleton
+        return [
+            (start + low, -end - low, index, pattern, end + low)
+            for index, shard in enumerate(self.shards)
+            for pattern, start, end in shard.find(window)
+        ]
+
     def choose(
-        self, skeleton: str, low: int, high: int, judge: Callable[[Shard, Match], int | None]
+        self,
+        skeleton: str,
+        matches: Matches,
+        low: int,
+        high: int,
+        judge: Callable[[Shard, Match], int | None],
     ) -> int:
         """
         Go through the matches that start in `low <= start < high`, in order, and take those that are words.
@@ -246,6 +267,7 @@ class Tier:
 
         Args:
             skeleton: the symbols.
+            matches: what `find` found in them from `low` on; used up.
             low: nothing is taken that starts before it.
             high: what starts here or later is left for another time.
             judge: from where to go on after a match that is a word, and so is taken; `NO_WORD` after one that is not; None
@@ -254,14 +276,7 @@ class Tier:
         Returns:
             The place from which to go on another time.
         """
-        window = skeleton[low:] if low else skeleton
-        # (start, -end, shard, pattern, until). An item stands for every match of its shard that starts from its own start
-        # up to `until`: the engine told the leftmost-longest of them only.
-        queue = [
-            (start + low, -end - low, index, pattern, end + low)
-            for index, shard in enumerate(self.shards)
-            for pattern, start, end in shard.find(window)
-        ]
+        queue = matches
         if len(self.shards) > 1:
             heapq.heapify(queue)
         while queue:

@@ -12,9 +12,9 @@ from typing import Final, Self, TypeVar
 
 from fengchao_core.sensitive.automaton import Tier
 from fengchao_core.sensitive.entries import Folders, Kind, SortedWords
-from fengchao_core.sensitive.folding import Folded, Folding
+from fengchao_core.sensitive.folding import Folding
 from fengchao_core.sensitive.hits import MOST_TOLD, Hit, Reason, Screened, star
-from fengchao_core.sensitive.scan import Found, Reading
+from fengchao_core.sensitive.scan import Found, Look, Reading
 from fengchao_core.sensitive.search import open_search
 from fengchao_core.sensitive.words import ACTIONS, Action, WordList
 
@@ -126,14 +126,20 @@ class Lexicon:
             >>> lexicon.screen("一个敏感词。").blocked
             Hit(start=2, end=5, category='示例', action='block')
         """
-        folded: list[Folded] = []
-        if len(text) <= WINDOW and self._is_clean(text, folded):
-            return Screened(text)
+        return self.examine(text, replace=replace) or Screened(text)
+
+    def examine(self, text: str, *, replace: bool = False) -> Screened | None:
+        """As `screen`; None where there is no hit, which is told sooner, and is so nearly always."""
+        looks: Sequence[Look] = ()
+        if len(text) <= WINDOW:
+            looks = [reading.look(text) for reading in self.readings]
+            if not any(any(look.matches) for look in looks):
+                return None
         hits: list[Hit] = []
         blocked: list[Hit] = []
 
         def starred() -> Iterator[tuple[int, int]]:
-            for found in self._search(text, folded):
+            for found in self._search(text, looks):
                 for one in found:
                     hit = to_hit(one)
                     if len(hits) < MOST_TOLD:
@@ -144,7 +150,7 @@ class Lexicon:
                         blocked.append(hit)
 
         said = star(text, starred())
-        return Screened(said, tuple(hits), blocked[0] if blocked else None)
+        return Screened(said, tuple(hits), blocked[0] if blocked else None) if hits else None
 
     def why(self, text: str) -> tuple[Reason, ...]:
         """The hits of a text with the words and notes behind them: for those who keep the word lists only."""
@@ -154,30 +160,12 @@ class Lexicon:
             for one in found
         )
 
-    def is_clean(self, text: str) -> bool:
-        """
-        Whether a text certainly holds no hit; half the price of screening it. False says nothing, and long texts get no other.
-
-        No automaton stops anywhere: nearly every text is so, and then there is nothing to judge.
-        """
-        return len(text) <= WINDOW and self._is_clean(text, [])
-
-    def _is_clean(self, text: str, folded: list[Folded]) -> bool:
-        """As `is_clean`; what was folded for it is kept, in the order of the readings."""
-        is_clean = True
-        for reading in self.readings:
-            one = reading.folder.fold(text)
-            folded.append(one)
-            if is_clean:
-                is_clean = _is_free(reading.tiers, one.skeleton)
-        return is_clean
-
-    def _search(self, text: str, folded: Sequence[Folded] = ()) -> Iterator[Sequence[Found]]:
+    def _search(self, text: str, looks: Sequence[Look] = ()) -> Iterator[Sequence[Found]]:
         """
         What is found in a text, window by window.
 
         Args:
-            folded: the text, where it is folded already and fits one window, in the order of the readings.
+            looks: a look at the text in each reading, where they were taken already and the text fits one window.
         """
         if not self.readings:
             return
@@ -188,7 +176,7 @@ class Lexicon:
             # The engine lets go of the interpreter so often, and so briefly, that a waiting thread neither gets it nor comes
             # to demand it: a loop beside this thread would stand still for the whole text.
             time.sleep(BREATH_S)
-        yield search.advance(text[last:] if last else text, final=True, folded=folded)
+        yield search.advance(text[last:] if last else text, final=True, looks=looks)
 
     @classmethod
     def _of(cls, lists: Iterable[WordList], folders: Folders) -> Self:
@@ -202,14 +190,6 @@ class Lexicon:
             },
             entries.count,
         )
-
-
-def _is_free(tiers: Sequence[Tier], skeleton: str) -> bool:
-    for tier in tiers:
-        for shard in tier.shards:
-            if shard.find(skeleton):
-                return False
-    return True
 
 
 def to_hit(found: Found) -> Hit:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import NamedTuple
 
-from fengchao_core.sensitive.automaton import NO_WORD, Entry, Match, Shard, Tier
+from fengchao_core.sensitive.automaton import NO_WORD, Entry, Match, Matches, Shard, Tier
 from fengchao_core.sensitive.characters import STOP
 from fengchao_core.sensitive.folding import ATTACHED, VOICEABLE, Folded, Folder
 from fengchao_core.sensitive.shape import EXACT, ONCE, Fit
@@ -68,6 +68,23 @@ class Reading:
             symbols = max(symbols, self.allow.longest)
         return symbols * (1 + self.folder.folding.gap) + 1
 
+    def look(self, text: str) -> Look:
+        """Fold a whole text and ask the automata."""
+        folded = self.folder.fold(text)
+        return Look(folded, tuple([tier.find(folded.skeleton) for tier in self.tiers]))
+
+
+class Look(NamedTuple):
+    """
+    A look at a whole text in one reading.
+
+    Attributes:
+        matches: what the automata of each tier found; nothing means that the text is free of its words.
+    """
+
+    folded: Folded
+    matches: tuple[Matches, ...]
+
 
 class Scan:
     """
@@ -87,6 +104,7 @@ class Scan:
         "_folded",
         "_found",
         "_gap",
+        "_is_fresh",
         "_long_gap",
         "_next",
         "_open",
@@ -105,10 +123,12 @@ class Scan:
         self._long_gap = reading.folder.long_gap
         self._gap = reading.folder.folding.gap
         self._context = reading.allow.longest - 1 if reading.allow is not None else 0
-        # What is kept of the text, where it begins in the whole, and for each tier the symbol from which it goes on.
+        # What is kept of the text, where it begins in the whole, and for each tier the symbol from which it goes on: at first,
+        # and nearly always, the very first.
         self._text = ""
         self._base = 0
         self._next = [0] * len(reading.tiers)
+        self._is_fresh = True
         # Of what is being looked at.
         self._window = ""
         self._found: list[Found] = []
@@ -117,32 +137,39 @@ class Scan:
         self.settled = 0
 
     def advance(
-        self, piece: str, *, final: bool = False, folded: Sequence[Folded] = ()
+        self, piece: str, *, final: bool = False, looks: Sequence[Look] = ()
     ) -> Sequence[Found]:
         """
         Take the next piece.
 
         Args:
             final: the text ends with it.
-            folded: the piece as this reading folds it, where it is the whole text and that was done already.
+            looks: one look at the piece in this reading, where it is the whole text and was taken already.
 
         Returns:
             The hits that became certain; of each tier, by place.
         """
         text = self._text + piece
-        is_fresh = not final and not any(self._next)
-        if is_fresh and (step := self._steps.get(text)) is not None:
+        if self._is_fresh and not final and (step := self._steps.get(text)) is not None:
             settled, cut = step
             self.settled = self._base + settled
             self._base += cut
             self._text = text[cut:]
             return _NONE
+        self._read(text, looks[0] if looks else None, final=final)
+        if not self._found:
+            return _NONE
+        found, self._found = self._found, []
+        return found
+
+    def _read(self, text: str, look: Look | None, *, final: bool) -> None:
+        """Note the hits of what is open, and settle what can be settled of it."""
         late = ""
         if not final and text and text[-1] in VOICEABLE:
             # The next character may make another kana of it.
             late, text = text[-1], text[:-1]
         self._window = text
-        self._folded = form = folded[0] if folded else self._fold(text)
+        self._folded = form = look.folded if look else self._fold(text)
         skeleton = form.skeleton
         size = len(skeleton)
         low_open, longer = 0, False
@@ -167,22 +194,20 @@ class Scan:
             elif low < high:
                 self._action = tier.action
                 self._excuses = None
-                following[index] = tier.choose(skeleton, low, high, self._judge)
+                matches = look.matches[index] if look else tier.find(skeleton, low)
+                following[index] = tier.choose(skeleton, matches, low, high, self._judge)
         if final:
             self.settled = self._base + len(text)
-        else:
-            base = self._base
-            self._keep(text, following[0] if len(following) == 1 else min(following))
-            if late:
-                self._text += late
-            elif is_fresh and len(text) <= _STEP and not self._found and not any(self._next):
-                if len(self._steps) >= _MOST_STEPS:
-                    self._steps.clear()
-                self._steps[text] = self.settled - base, self._base - base
-        if not self._found:
-            return _NONE
-        found, self._found = self._found, []
-        return found
+            return
+        base, was_fresh = self._base, self._is_fresh
+        self._keep(text, following[0] if len(following) == 1 else min(following))
+        self._is_fresh = not any(self._next)
+        if late:
+            self._text += late
+        elif was_fresh and self._is_fresh and len(text) <= _STEP and not self._found:
+            if len(self._steps) >= _MOST_STEPS:
+                self._steps.clear()
+            self._steps[text] = self.settled - base, self._base - base
 
     def _open_end(self, folded: Folded) -> tuple[int, bool]:
         """

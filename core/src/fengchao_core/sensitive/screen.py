@@ -52,9 +52,9 @@ class StreamScreen:
         self.blocked: Hit | None = None
 
     @property
-    def held(self) -> int:
-        """How many characters are held back."""
-        return len(self._held)
+    def held(self) -> str:
+        """What is held back."""
+        return self._held
 
     def feed(self, text: str, *, final: bool = False) -> str:
         """
@@ -70,13 +70,11 @@ class StreamScreen:
             return text
         if self.blocked is not None:
             return ""
-        held = self._held + text
-        sent = self._sent
         found = search.advance(text, final=final)
-        settled = self._take(found, search.settled) if found else search.settled
-        ready = held[: settled - sent]
-        self._held = held[settled - sent :]
-        self._sent = settled
+        sent = self._sent
+        self._sent = settled = self._take(found, search.settled) if found else search.settled
+        held = self._held + text
+        ready, self._held = held[: settled - sent], held[settled - sent :]
         if self._spans:
             ready = star(ready, [(start - sent, end - sent) for start, end in self._spans])
             self._spans = [span for span in self._spans if span[1] > settled]

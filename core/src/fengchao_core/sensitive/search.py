@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from fengchao_core.sensitive.folding import Folded
-from fengchao_core.sensitive.scan import Found, Reading, Scan
+from fengchao_core.sensitive.scan import Found, Look, Reading, Scan
 from fengchao_core.sensitive.words import ACTIONS
 
 _NONE: Sequence[Found] = ()
@@ -38,21 +37,21 @@ class Search:
         self.settled = 0
 
     def advance(
-        self, piece: str, *, final: bool = False, folded: Sequence[Folded] = ()
+        self, piece: str, *, final: bool = False, looks: Sequence[Look] = ()
     ) -> Sequence[Found]:
         """
         Take the next piece.
 
         Args:
             final: the text ends with it.
-            folded: the piece as each reading folds it, where it is the whole text and that was done already.
+            looks: a look at the piece in each reading, where it is the whole text and they were taken already.
 
         Returns:
             The hits that start in what became settled, by place. What stands at the very same place twice is told once, with
             the stricter action.
         """
         for place, scan in enumerate(self._scans):
-            self._waiting += scan.advance(piece, final=final, folded=folded[place : place + 1])
+            self._waiting += scan.advance(piece, final=final, looks=looks[place : place + 1])
         self.settled = settled = min(scan.settled for scan in self._scans)
         if not self._waiting:
             return _NONE
