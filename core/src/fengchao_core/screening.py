@@ -112,7 +112,7 @@ class Screening:
             delta = batch[0]
             if not self._screens:
                 # ... and a whole answer that is nothing but a clean text.
-                if self._is_clean_whole(delta):
+                if delta.finish_reason is not None and self._is_clean_whole(delta):
                     return batch, None
             elif len(self._screens) == 1 and _is_plain(delta):
                 screen = self._screens.get((delta.index, "text", 0))

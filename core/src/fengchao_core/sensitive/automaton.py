@@ -11,6 +11,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Self
 
 from ahocorasick_rs import AhoCorasick, Implementation, MatchKind
@@ -35,12 +36,8 @@ _END = INVISIBLE + INVISIBLE
 Match = tuple[int, int, int]
 """Pattern number, first symbol, one past the last symbol: as the engine has it."""
 
-Matches = list[tuple[int, int, int, int, int]]
-"""
-What a tier's automata found: first symbol, one past the last symbol made negative, number of the shard, pattern number, and
-`until`. An item stands for every match of its shard that starts from its own start up to `until`: the engine told the
-leftmost-longest of them only.
-"""
+Find = Callable[[str], list[Match]]
+"""What finds an automaton's matches in a skeleton."""
 
 _Branch = dict[str, "str | _Branch"]
 
@@ -102,16 +99,16 @@ class Shard:
     One automaton and what its patterns stand for. Immutable.
 
     Attributes:
+        find: every match, leftmost-longest; or, where it was built so, every overlapping one.
         longest: symbols of its longest word.
         variants: the words of each pattern whose skeleton does not say all. Several words may share a skeleton.
         repeated: the patterns all of whose words write a symbol several times in a row.
     """
 
     __slots__ = (
-        "_automaton",
-        "_overlapping",
         "_sources",
         "_words",
+        "find",
         "longest",
         "repeated",
         "variants",
@@ -141,17 +138,14 @@ class Shard:
             for number, variants in self.variants.items()
             if all(entry.shape is not None and max(entry.shape.runs) > 1 for entry in variants)
         )
-        self._overlapping = overlapping
-        self._automaton = AhoCorasick(
+        automaton = AhoCorasick(
             numbers,
             matchkind=MatchKind.Standard if overlapping else MatchKind.LeftmostLongest,
             implementation=Implementation.ContiguousNFA,
             store_patterns=False,
         )
-
-    def find(self, skeleton: str) -> list[Match]:
-        """Every match, leftmost-longest; or, where it was built so, every overlapping one."""
-        return self._automaton.find_matches_as_indexes(skeleton, self._overlapping)
+        find = automaton.find_matches_as_indexes
+        self.find: Find = partial(find, overlapping=True) if overlapping else find
 
     def entry(self, number: int) -> tuple[WordList, str]:
         """The list and the word that a pattern stands for."""
@@ -243,19 +237,15 @@ class Tier:
                 word = word or starts
         return size, word
 
-    def find(self, skeleton: str, low: int = 0) -> Matches:
-        """What the automata find in the symbols from `low` on. Where they stop nowhere, there is no word."""
+    def find(self, skeleton: str, low: int = 0) -> list[list[Match]]:
+        """What each shard finds in the symbols from `low` on, counted from there."""
         window = skeleton[low:] if low else skeleton
-        return [
-            (start + low, -end - low, index, pattern, end + low)
-            for index, shard in enumerate(self.shards)
-            for pattern, start, end in shard.find(window)
-        ]
+        return [shard.find(window) for shard in self.shards]
 
     def choose(
         self,
         skeleton: str,
-        matches: Matches,
+        matches: Iterable[list[Match]],
         low: int,
         high: int,
         judge: Callable[[Shard, Match], int | None],
@@ -267,7 +257,7 @@ class Tier:
 
         Args:
             skeleton: the symbols.
-            matches: what `find` found in them from `low` on; used up.
+            matches: what `find` finds in them from `low` on.
             low: nothing is taken that starts before it.
             high: what starts here or later is left for another time.
             judge: from where to go on after a match that is a word, and so is taken; `NO_WORD` after one that is not; None
@@ -276,7 +266,13 @@ class Tier:
         Returns:
             The place from which to go on another time.
         """
-        queue = matches
+        # (start, -end, shard, pattern, until). An item stands for every match of its shard that starts from its own start
+        # up to `until`: the engine told the leftmost-longest of them only.
+        queue = [
+            (start + low, -end - low, index, pattern, end + low)
+            for index, found in enumerate(matches)
+            for pattern, start, end in found
+        ]
         if len(self.shards) > 1:
             heapq.heapify(queue)
         while queue:

@@ -130,10 +130,16 @@ class Lexicon:
 
     def examine(self, text: str, *, replace: bool = False) -> Screened | None:
         """As `screen`; None where there is no hit, which is told sooner, and is so nearly always."""
-        looks: Sequence[Look] = ()
+        looks: list[Look] = []
         if len(text) <= WINDOW:
-            looks = [reading.look(text) for reading in self.readings]
-            if not any(any(look.matches) for look in looks):
+            is_free = True
+            for reading in self.readings:
+                folded = reading.folder.fold(text)
+                skeleton = folded.skeleton
+                matches = [find(skeleton) for find in reading.finds]
+                is_free = is_free and not any(matches)
+                looks.append((folded, matches))
+            if is_free:
                 return None
         hits: list[Hit] = []
         blocked: list[Hit] = []

@@ -11,10 +11,10 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import NamedTuple
 
-from fengchao_core.sensitive.automaton import NO_WORD, Entry, Match, Matches, Shard, Tier
+from fengchao_core.sensitive.automaton import NO_WORD, Entry, Find, Match, Shard, Tier
 from fengchao_core.sensitive.characters import STOP
 from fengchao_core.sensitive.folding import ATTACHED, VOICEABLE, Folded, Folder
 from fengchao_core.sensitive.shape import EXACT, ONCE, Fit
@@ -24,6 +24,10 @@ _GLANCE = 12
 _STEP = 24
 _MOST_STEPS = 16_384
 _NONE: Sequence[Found] = ()
+
+
+Look = tuple[Folded, list[list[Match]]]
+"""A whole text as a reading folds it, and what its shards find in it, in the order of `Reading.finds`."""
 
 
 class Found(NamedTuple):
@@ -53,12 +57,18 @@ class Reading:
         steps: short texts without a hit, with how far they are decided and how much of them is done with. A model speaks
             in tokens, of which it has some ten thousands: most steps of a stream were taken before. Bounded: when it is
             full it starts anew.
+        finds: what finds the matches of every shard of every tier, in order. Where none finds anything, there is no word.
     """
 
     folder: Folder
     tiers: tuple[Tier, ...]
     allow: Tier | None
+    finds: tuple[Find, ...] = field(init=False, repr=False, compare=False)
     steps: dict[str, tuple[int, int]] = field(default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        finds = tuple(shard.find for tier in self.tiers for shard in tier.shards)
+        object.__setattr__(self, "finds", finds)
 
     @property
     def reach(self) -> int:
@@ -67,23 +77,6 @@ class Reading:
         if self.allow is not None:
             symbols = max(symbols, self.allow.longest)
         return symbols * (1 + self.folder.folding.gap) + 1
-
-    def look(self, text: str) -> Look:
-        """Fold a whole text and ask the automata."""
-        folded = self.folder.fold(text)
-        return Look(folded, tuple([tier.find(folded.skeleton) for tier in self.tiers]))
-
-
-class Look(NamedTuple):
-    """
-    A look at a whole text in one reading.
-
-    Attributes:
-        matches: what the automata of each tier found; nothing means that the text is free of its words.
-    """
-
-    folded: Folded
-    matches: tuple[Matches, ...]
 
 
 class Scan:
@@ -169,7 +162,7 @@ class Scan:
             # The next character may make another kana of it.
             late, text = text[-1], text[:-1]
         self._window = text
-        self._folded = form = look.folded if look else self._fold(text)
+        self._folded = form = look[0] if look else self._fold(text)
         skeleton = form.skeleton
         size = len(skeleton)
         low_open, longer = 0, False
@@ -179,6 +172,7 @@ class Scan:
             low_open, longer = self._open_end(form)
         self._open = low_open, longer
         following = self._next
+        looked = iter(look[1] if look else ())
         for index, tier in enumerate(self._tiers):
             low = following[index]
             if low >= size:
@@ -194,7 +188,9 @@ class Scan:
             elif low < high:
                 self._action = tier.action
                 self._excuses = None
-                matches = look.matches[index] if look else tier.find(skeleton, low)
+                matches = (
+                    list(islice(looked, len(tier.shards))) if look else tier.find(skeleton, low)
+                )
                 following[index] = tier.choose(skeleton, matches, low, high, self._judge)
         if final:
             self.settled = self._base + len(text)
