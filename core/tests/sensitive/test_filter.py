@@ -120,18 +120,6 @@ async def test_what_is_added_while_rebuilding_is_kept() -> None:
     assert ["半路上"] == found(words, "半路上词7号")
 
 
-async def test_the_maintainer_rebuilds_after_changes() -> None:
-    """The owner's task melts additions in without being told."""
-    words = await Filter.open([WordList("x", ("旧词",))])
-    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
-        task = group.create_task(words.maintain())
-        words.add("新词", category="x")
-        while not words.is_rebuilt:
-            await asyncio.sleep(0.001)
-        task.cancel()
-    assert ["新词"] == found(words, "新词")
-
-
 async def test_building_many_words_leaves_the_loop_awake(longest_hold: LongestHold) -> None:
     """Eighty thousand words are built beside a loop that never stands still for long."""
     many = WordList("x", tuple(f"{chr(0x4E00 + n % 5000)}{n}号" for n in range(80_000)))

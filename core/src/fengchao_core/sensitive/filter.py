@@ -39,7 +39,7 @@ class Filter:
         4
     """
 
-    __slots__ = ("_base", "_changed", "_lists", "_lock", "_recent", "_removed", "current")
+    __slots__ = ("_base", "_lists", "_lock", "_recent", "_removed", "current")
 
     def __init__(self, lexicon: Lexicon | None = None, lists: Iterable[WordList] = ()) -> None:
         self.current = self._base = Lexicon.build() if lexicon is None else lexicon
@@ -47,7 +47,6 @@ class Filter:
         # What has changed since: lists that are not in the large lexicon, removals that it does not know of.
         self._recent: list[WordList] = []
         self._removed: list[_Removal] = []
-        self._changed = asyncio.Event()
         self._lock = asyncio.Lock()
 
     @classmethod
@@ -99,7 +98,6 @@ class Filter:
         recent = [*self._recent, *lists]
         self.current = self._base.extended(recent)
         self._recent = recent
-        self._changed.set()
 
     def remove(self, word: str, *, category: str | None = None) -> bool:
         """
@@ -118,13 +116,11 @@ class Filter:
         self._recent = list(_without(self._recent, removal))
         self._removed += removal
         self.current = self._base.extended(self._recent)
-        self._changed.set()
         return True
 
     async def rebuild(self) -> None:
         """Melt all changes into the large lexicon, in a thread. Safe to cancel: then nothing has changed."""
         async with self._lock:
-            self._changed.clear()
             await self._swap(self.lists)
 
     async def replace(self, lists: Iterable[WordList]) -> None:
@@ -136,12 +132,6 @@ class Filter:
         """
         async with self._lock:
             await self._swap(tuple(lists))
-
-    async def maintain(self) -> None:
-        """Rebuild after every change, for ever: for a task of the owner's `TaskGroup`, who cancels it."""
-        while True:
-            await self._changed.wait()
-            await self.rebuild()
 
     async def _swap(self, lists: tuple[WordList, ...]) -> None:
         melted, removed = self._recent, len(self._removed)
