@@ -14,6 +14,7 @@ from typing_extensions import override
 from yarl import URL
 
 from fengchao_core.errors import ProviderError, ProviderProtocolError
+from fengchao_core.kit.http.line import MAX_SHORT_BYTES, Line, Reply
 
 if TYPE_CHECKING:
     from fengchao_core.kit.auth import Authoriser
@@ -43,6 +44,7 @@ class Exchange:
         "_content",
         "_headers",
         "_http",
+        "_line",
         "_method",
         "_response",
         "_url",
@@ -57,13 +59,16 @@ class Exchange:
         url: URL,
         headers: Mapping[str, str],
         body: bytes | None,
+        *,
+        line: Line | None = None,
     ) -> None:
         self._http = http
         self._method = method
         self._url = url
         self._headers = headers
         self._body = body
-        self._response: ClientResponse | None = None
+        self._line = line
+        self._response: ClientResponse | Reply | None = None
 
     @override
     def __repr__(self) -> str:
@@ -71,10 +76,11 @@ class Exchange:
 
     async def __aenter__(self) -> Self:
         authoriser = self._http.authoriser
-        if authoriser.fixed is None:
-            response = await self._signed(authoriser)
-        else:
+        response: ClientResponse | Reply
+        if authoriser.fixed is not None:
             response = await self._send(self._url, self._headers)
+        else:
+            response = await self._signed(authoriser)
         self._response = response
         self._content: StreamReader = response.content
         self.status = status = response.status
@@ -150,7 +156,7 @@ class Exchange:
         except _FAILURES:
             return
 
-    async def _signed(self, authoriser: Authoriser) -> ClientResponse:
+    async def _signed(self, authoriser: Authoriser) -> ClientResponse | Reply:
         url, headers, token = await authoriser.sign(
             self._method, self._url, self._headers, self._body
         )
@@ -163,13 +169,15 @@ class Exchange:
             response = await self._send(url, headers)
         return response
 
-    async def _send(self, url: URL, headers: Mapping[str, str]) -> ClientResponse:
-        http = self._http
+    async def _send(self, url: URL, headers: Mapping[str, str]) -> ClientResponse | Reply:
+        http, line, body = self._http, self._line, self._body
         try:
+            if line is not None and body is not None and len(body) <= MAX_SHORT_BYTES:
+                return await line.post(body)
             return await http.session.request(
                 self._method,
                 url,
-                data=self._body,
+                data=body,
                 headers=headers,
                 allow_redirects=False,
                 timeout=http.timeout,

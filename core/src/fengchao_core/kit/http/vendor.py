@@ -14,6 +14,7 @@ from fengchao_core.errors import ProviderError, ProviderTimeout, ProviderUnavail
 from fengchao_core.kit.auth import Authoriser
 from fengchao_core.kit.errors import Classify, retry_after_s
 from fengchao_core.kit.http.exchange import MAX_ERROR_BYTES, Exchange
+from fengchao_core.kit.http.line import Line, line_to
 from fengchao_core.kit.multipart import Form
 from fengchao_core.kit.redaction import Redactor, secrets_of
 
@@ -80,7 +81,7 @@ class VendorHttp:
         self._headers = CIMultiDict({"Accept": "application/json", **(headers or {})})
         self._headers.update(authoriser.fixed or {})
         self._json_headers = self._with_type("application/json")
-        self._urls: dict[str, URL] = {}
+        self._posts: dict[str, tuple[URL, Line | None]] = {}
 
     @override
     def __repr__(self) -> str:
@@ -102,10 +103,13 @@ class VendorHttp:
 
     def post(self, path: str, body: bytes) -> Exchange:
         """An exchange that posts JSON; the path should be one of few, since its URL is kept."""
-        url = self._urls.get(path)
-        if url is None:
-            url = self._urls[path] = self.url(path)
-        return Exchange(self, "POST", url, self._json_headers, body)
+        known = self._posts.get(path)
+        if known is None:
+            url = self.url(path)
+            is_fixed = self.authoriser.fixed is not None
+            line = line_to(self, url, self._json_headers) if is_fixed else None
+            known = self._posts[path] = url, line
+        return Exchange(self, "POST", known[0], self._json_headers, body, line=known[1])
 
     def exchange(
         self,
