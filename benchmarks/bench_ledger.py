@@ -3,7 +3,7 @@ What the ledger costs, and what its sums save.
 
     python benchmarks/bench_ledger.py [--quick] [--only settle,server,report]
 
-settle    processor time of one request's reservation and row, in the thread that serves it: at most 30 us
+settle    processor time of one request's beginning and row, in the thread that serves it: at most 30 us
 server    requests per second of `fengchao serve` with its ledger and without, turn by turn in one run: at most 5 % less
 report    a month of a million rows, by model, out of the sums: under a second
 
@@ -32,10 +32,10 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])  # so that `benchmarks` i
 from fengchao_core.ledger import StoreLedger
 from fengchao_core.ledger.journal import Journal
 from fengchao_core.reports import UsageQuery
-from fengchao_core.reservation import reserve_chat
+from fengchao_core.reservation import expected_prompt
 from fengchao_core.settings import LedgerSettings
 from fengchao_core.telemetry import Telemetry
-from fengchao_core.types import ChatParams, Message, ModelCard, Price
+from fengchao_core.types import Message, ModelCard, Price
 from fengchao_core.usage import UsageRecord
 
 WITHOUT = "--without-ledger"
@@ -87,19 +87,17 @@ def make_row(number: int, at: datetime) -> UsageRecord:
 
 
 async def settle(folder: Path, requests: int) -> Iterator[Row]:
-    """Reserve and settle as the pipeline does; the row itself is made by the pipeline in any case."""
+    """Begin and settle as the pipeline does; the row itself is made by the pipeline in any case."""
     journal = Journal(folder / "journal", most_bytes=1 << 40)
     ledger = StoreLedger(Nowhere(), LedgerSettings(), Telemetry(), journal)  # type: ignore[arg-type]  # all it asks
     task = asyncio.create_task(ledger.run())
-    params, slowest, spent = ChatParams(max_tokens=512), 0.0, 0.0
+    slowest, spent = 0.0, 0.0
     for number in range(requests):
         row = make_row(number, DAY)
         begun, cpu = time.perf_counter(), time.thread_time()
-        ledger.reserve(
-            reserve_chat(
-                row.id, CARD, PROMPT, params, request_id=row.id, key=row.key, model=row.model,
-                streamed=True, started_at=DAY,
-            )
+        ledger.begin(
+            row.id, row.id, key=row.key, group="", model=row.model,
+            prompt_tokens=expected_prompt(PROMPT), started_at=DAY, streamed=True,
         )  # fmt: skip
         ledger.settle(row)
         spent += time.thread_time() - cpu
@@ -112,7 +110,7 @@ async def settle(folder: Path, requests: int) -> Iterator[Row]:
     print(
         f"  the slowest of {requests:,} took {slowest * 1e6:.0f} us by the clock", file=sys.stderr
     )
-    return iter([("reserve and settle, us CPU a request", spent / requests * 1e6, "at most", 30.0)])
+    return iter([("begin and settle, us CPU a request", spent / requests * 1e6, "at most", 30.0)])
 
 
 async def report(folder: Path, rows: int) -> Iterator[Row]:

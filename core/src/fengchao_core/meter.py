@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import date, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from fengchao_core.caller import Caller
@@ -204,44 +205,48 @@ class Meter:
         return self._row(outcome, name, request_id, self.id)
 
     def _row(self, outcome: Outcome, error: str, request_id: str, id_: str) -> UsageRecord:
-        price = self.card.price_on(self._started_at.astimezone(UTC).date()) if self.card else None
-        if price is not None and is_priced(self.usage, price):
-            self.cost = cost(self.usage, price, self._started_at)
-        now = self._clock.monotonic()
-        usage = self.usage
+        usage, card, started_at = self.usage, self.card, self._started_at
+        price = amount = currency = None
+        if card is not None and card.prices:
+            price = card.price_on(started_at.date())
+            if price is not None and is_priced(usage, price):
+                self.cost = cost(usage, price, started_at)
+        if (money := self.cost) is not None:
+            amount, currency = money.amount, money.currency
+        started, first_delta = self._started, self._first_delta
+        caller = self._caller
         return UsageRecord(
             id=id_,
             request_id=request_id,
-            key=self._caller.key,
+            key=caller.key,
             model=self._model,
             provider=self.provider,
             outcome=outcome,
             error=error,
             streamed=self._streamed,
             attempts=self.attempts,
-            started_at=self._started_at,
-            duration_ms=round((now - self._started) * 1000),
-            first_delta_ms=(
-                None
-                if self._first_delta is None
-                else round((self._first_delta - self._started) * 1000)
-            ),
+            started_at=started_at,
+            duration_ms=round((self._clock.monotonic() - started) * 1000),
+            first_delta_ms=None if first_delta is None else round((first_delta - started) * 1000),
             prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,
             cached_tokens=usage.cached_tokens,
             reasoning_tokens=usage.reasoning_tokens,
             usage_source=usage.source,
-            cost=self.cost.amount if self.cost else None,
-            currency=self.cost.currency if self.cost else None,
-            price_since=price.since.isoformat() if price else None,
-            price_version=price.version if price else None,
+            cost=amount,
+            currency=currency,
+            price_since=None if price is None else _day(price.since),
+            price_version=None if price is None else price.version,
             operation=self._operation,
-            group=self._caller.group,
+            group=caller.group,
             images=usage.images,
             searches=usage.searches,
             vectors=usage.vectors,
             disconnect=self._disconnect,
         )
+
+
+_day = lru_cache(maxsize=256)(date.isoformat)  # prices begin on few days
 
 
 def _outcome(error: BaseException | None) -> Outcome:

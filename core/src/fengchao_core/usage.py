@@ -136,10 +136,12 @@ def cost(usage: Usage, price: Price, at: datetime | None = None) -> Money:
             rates = tier
     plain = usage.prompt_tokens
     amount = rates.output * usage.completion_tokens
-    if cached := min(usage.cached_tokens, plain):
+    if usage.cached_tokens:
+        cached = min(usage.cached_tokens, plain)
         plain -= cached
         amount += (rates.input if rates.cached_input is None else rates.cached_input) * cached
-    if written := min(usage.cache_write_tokens, plain):
+    if usage.cache_write_tokens:
+        written = min(usage.cache_write_tokens, plain)
         plain -= written
         amount += (rates.input if rates.cache_write is None else rates.cache_write) * written
     amount = (amount + rates.input * plain) / _PER_1K

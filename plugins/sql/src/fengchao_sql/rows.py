@@ -16,6 +16,7 @@ from fengchao_core.usage import UsageRecord
 from fengchao_sql.tables import (
     LARGEST_COST,
     LARGEST_COUNT,
+    LARGEST_UNITS,
     fitted,
     from_micros,
     from_units,
@@ -39,7 +40,7 @@ ID: Final = USUAL.index("id")
 Values = tuple[Any, ...]
 """A row in the order of `USUAL` or `COLUMNS`."""
 
-_common = attrgetter(
+_fields = attrgetter(
     "id",
     "started_at",
     "request_id",
@@ -60,10 +61,14 @@ _common = attrgetter(
     "cost",
     "currency",
     "price_since",
+    "operation",
+    "group",
+    "images",
+    "searches",
+    "vectors",
     "price_version",
+    "disconnect",
 )
-_rare = attrgetter("operation", "group", "images", "searches", "vectors", "disconnect")
-_NOTHING_RARE: Final = ("chat", "", 0, 0, 0, "")
 
 
 def values_of(row: UsageRecord, flag: Callable[[bool], object]) -> Values:
@@ -76,23 +81,20 @@ def values_of(row: UsageRecord, flag: Callable[[bool], object]) -> Values:
     (
         id_, started_at, request_id, key, model, provider, outcome, error, streamed, attempts, duration_ms,
         first_delta_ms, prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens, source, cost, currency,
-        price_since, price_version,
-    ) = _common(row)  # fmt: skip
-    if (
-        attempts > LARGEST_COUNT
-        or duration_ms > LARGEST_COUNT
-        or prompt_tokens > LARGEST_COUNT
-        or completion_tokens > LARGEST_COUNT
-        or cached_tokens > LARGEST_COUNT
-        or reasoning_tokens > LARGEST_COUNT
-    ):
+        price_since, operation, group, images, searches, vectors, price_version, disconnect,
+    ) = _fields(row)  # fmt: skip
+    # No count is negative, so that together they are too large where one of them is.
+    counted = attempts | duration_ms | prompt_tokens | completion_tokens | cached_tokens
+    if (counted | reasoning_tokens | (first_delta_ms or 0)) > LARGEST_COUNT:
         attempts, duration_ms = _count(attempts), _count(duration_ms)
         prompt_tokens, completion_tokens = _count(prompt_tokens), _count(completion_tokens)
         cached_tokens, reasoning_tokens = _count(cached_tokens), _count(reasoning_tokens)
+        first_delta_ms = None if first_delta_ms is None else _count(first_delta_ms)
+    units = None
     if cost is not None:
-        if cost > LARGEST_COST:
+        units = to_units(cost)
+        if units == LARGEST_UNITS and cost > LARGEST_COST:
             log.error("usage.cost_cut", id=id_, kept=LARGEST_COST)
-        cost = to_units(cost)
     usual = (
         id_,
         to_micros(started_at),
@@ -105,20 +107,18 @@ def values_of(row: UsageRecord, flag: Callable[[bool], object]) -> Values:
         flag(streamed),
         attempts,
         duration_ms,
-        None if first_delta_ms is None else _count(first_delta_ms),
+        first_delta_ms,
         prompt_tokens,
         completion_tokens,
         cached_tokens,
         reasoning_tokens,
         source,
-        cost,
+        units,
         currency,
         price_since,
     )
-    rare = _rare(row)
-    if rare == _NOTHING_RARE:
+    if operation == "chat" and not (group or images or searches or vectors or disconnect):
         return (*usual, price_version)
-    operation, group, images, searches, vectors, disconnect = rare
     return (
         *usual,
         None if operation == "chat" else operation,

@@ -36,6 +36,9 @@ COST_UNITS = 1_000_000_000_000
 LARGEST_COST = (2**63 - 1) // COST_UNITS
 """The dearest request that fits a row, in currency units: 9,223,372. Sums are not bound by it."""
 
+LARGEST_UNITS = LARGEST_COST * COST_UNITS
+"""Likewise, in units."""
+
 LARGEST_COUNT = 2**31 - 1
 """The largest number of tokens or milliseconds that fits a row."""
 
@@ -47,6 +50,8 @@ DAY_US = 86_400_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _UNIT = Decimal(1).scaleb(-COST_DECIMALS)
+_PER_UNIT = Decimal(COST_UNITS)
+_LARGEST_COST = Decimal(LARGEST_COST)
 
 # SQLite counts rows up only in a column that is exactly INTEGER.
 RowNumber = BigInteger().with_variant(Integer(), "sqlite")
@@ -208,9 +213,9 @@ def to_units(amount: Decimal) -> int:
 
     The bound keeps a price that was mistyped by orders of magnitude from blocking every other row of its batch.
     """
-    if amount >= LARGEST_COST:
-        return LARGEST_COST * COST_UNITS
-    scaled = amount * COST_UNITS
+    if amount >= _LARGEST_COST:
+        return LARGEST_UNITS
+    scaled = amount * _PER_UNIT
     units = int(scaled)
     if units == scaled:  # as nearly every amount is: rounding would cost as much again
         return units

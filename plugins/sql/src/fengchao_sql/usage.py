@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -64,7 +65,10 @@ class SqlUsage:
         """
         if not rows:
             return
-        values = self._values(rows)
+        values: list[Values] = []
+        for start in range(0, len(rows), _BLOCKS[0]):
+            values += self._values(rows[start : start + _BLOCKS[0]])
+            await asyncio.sleep(0)  # others have their turn
         try:
             await self._database.write(lambda to: self._add_new(to, values))
         except _KnownRows:  # seldom: somebody died between writing them and writing that down
