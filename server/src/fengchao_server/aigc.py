@@ -12,8 +12,6 @@ from contextlib import aclosing
 from typing import Any, Final, Literal
 from urllib.parse import parse_qsl
 
-from pydantic import BaseModel
-
 from fengchao.wire import (
     OK_MSG,
     BodyError,
@@ -31,12 +29,13 @@ from fengchao_server import refusals as r
 from fengchao_server.answers import JSON_UTF8, Answer
 from fengchao_server.bodies import parse_object
 from fengchao_server.call import Call
+from fengchao_server.described import Described
 from fengchao_server.tasks import resumable_stream
 
 _NOT_KEPT: Final = {"Cache-Control": "no-store"}
 
 
-class Refused(BaseModel):
+class Refused(Described):
     """An error of `/aigc` that has an HTTP status of its own."""
 
     status: int

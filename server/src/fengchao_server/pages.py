@@ -14,12 +14,12 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from pydantic import BaseModel
 
 from fengchao.wire import MSG
 from fengchao_server import static
 from fengchao_server.answers import HTML, JSON_UTF8, Answer
 from fengchao_server.call import Call
+from fengchao_server.described import Described
 from fengchao_server.openapi import document
 from fengchao_server.v1.errors import TABLE
 
@@ -51,14 +51,14 @@ _LOCKS: Final[dict[bool | str, str]] = {
 }
 
 
-class TokenRequest(BaseModel):
+class TokenRequest(Described):
     """A key pair."""
 
     api_key: str
     secret_key: str
 
 
-class Health(BaseModel):
+class Health(Described):
     """The server serves."""
 
     status: str = "ok"

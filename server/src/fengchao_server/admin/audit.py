@@ -5,10 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
-
 from fengchao_server.admin.reading import answer, count, query
 from fengchao_server.admin.shape import AdminShape
+from fengchao_server.described import Described
 from fengchao_server.routes import Route
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ _MOST = 500
 _LARGEST_ID = 2**62
 
 
-class Entry(BaseModel):
+class Entry(Described):
     """One change."""
 
     id: int
@@ -33,7 +32,7 @@ class Entry(BaseModel):
     after: dict[str, Any]
 
 
-class Entries(BaseModel):
+class Entries(Described):
     """
     Changes, newest first.
 

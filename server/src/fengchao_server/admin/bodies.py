@@ -5,10 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
-
 from fengchao_server.admin.reading import answer
 from fengchao_server.admin.shape import AdminShape
+from fengchao_server.described import Described
 from fengchao_server.refusals import Forbidden, NoSuchThing
 from fengchao_server.routes import Route
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from fengchao_server.call import Call
 
 
-class Body(BaseModel):
+class Body(Described):
     """
     The words of one request.
 
@@ -38,7 +37,7 @@ class Body(BaseModel):
     is_cut: bool
 
 
-class Bodies(BaseModel):
+class Bodies(Described):
     """The bodies of one request, newest first: a `request_id` may have several."""
 
     bodies: list[Body]

@@ -5,13 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel
-
 from fengchao_core.store import Role
 from fengchao_server.admin.cookies import csrf_token, is_from_elsewhere, read_cookie, write_cookie
 from fengchao_server.admin.reading import Asked, answer, read
 from fengchao_server.admin.shape import NOT_KEPT, AdminShape
 from fengchao_server.answers import JSON_UTF8, Answer
+from fengchao_server.described import Described
 from fengchao_server.refusals import Forbidden
 from fengchao_server.routes import Route
 
@@ -42,7 +41,7 @@ class NewPassword(Asked):
     new: str
 
 
-class Session(BaseModel):
+class Session(Described):
     """
     Who is signed in.
 
@@ -56,7 +55,7 @@ class Session(BaseModel):
     csrf: str
 
 
-class Done(BaseModel):
+class Done(Described):
     """It was done."""
 
     msg: str

@@ -6,11 +6,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from fengchao_core.limits import KeyLimits
 from fengchao_server.admin.reading import Asked, answer, query, read
 from fengchao_server.admin.shape import AdminShape
+from fengchao_server.described import Described
 from fengchao_server.keyring import GRACE, LONGEST_GRACE
 from fengchao_server.refusals import Invalid
 from fengchao_server.routes import Route
@@ -74,7 +75,7 @@ class Rotation(Asked):
     )
 
 
-class Key(BaseModel):
+class Key(Described):
     """A key, without its secret."""
 
     name: str
@@ -91,13 +92,13 @@ class Key(BaseModel):
     note: str
 
 
-class Keys(BaseModel):
+class Keys(Described):
     """All keys, oldest first."""
 
     keys: list[Key]
 
 
-class Secrets(BaseModel):
+class Secrets(Described):
     """A key at the only moment when its secret can be read."""
 
     name: str

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from fengchao_core.store import Role
 from fengchao_server.admin.entry import Done
 from fengchao_server.admin.reading import Asked, answer, read
 from fengchao_server.admin.shape import AdminShape
+from fengchao_server.described import Described
 from fengchao_server.refusals import Forbidden
 from fengchao_server.routes import Route
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from fengchao_server.call import Call
 
 
-class OwnToken(BaseModel):
+class OwnToken(Described):
     """A token for scripts, without what was given out."""
 
     label: str
@@ -28,7 +29,7 @@ class OwnToken(BaseModel):
     expires_at: datetime | None
 
 
-class OneOperator(BaseModel):
+class OneOperator(Described):
     """Somebody who may sign in."""
 
     name: str
@@ -37,7 +38,7 @@ class OneOperator(BaseModel):
     tokens: list[OwnToken]
 
 
-class Operators(BaseModel):
+class Operators(Described):
     """Everybody who may sign in, by name."""
 
     operators: list[OneOperator]
@@ -50,7 +51,7 @@ class LinkToMake(Asked):
     role: Role = Field(default="operator", description="新的管理员的身份")
 
 
-class Link(BaseModel):
+class Link(Described):
     """A setup link, at the only moment when it can be read. `path` goes behind the gateway's address."""
 
     path: str
@@ -67,7 +68,7 @@ class TokenToMake(Asked):
     )
 
 
-class Token(BaseModel):
+class Token(Described):
     """A token for scripts, at the only moment when it can be read."""
 
     label: str

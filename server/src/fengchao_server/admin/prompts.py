@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from fengchao_core.errors import InvalidParameter
 from fengchao_core.prompt_keeping import TEXTS
 from fengchao_server.admin.reading import Asked, answer, query, read
 from fengchao_server.admin.shape import AdminShape
+from fengchao_server.described import Described
 from fengchao_server.refusals import Conflict, Invalid, NoSuchThing
 from fengchao_server.routes import Route
 
@@ -48,7 +49,7 @@ class Rollback(Asked):
     comment: str = Field(default="", description="为什么")
 
 
-class Preset(BaseModel):
+class Preset(Described):
     """A preset in force."""
 
     id: str
@@ -60,13 +61,13 @@ class Preset(BaseModel):
     created_at: datetime
 
 
-class Presets(BaseModel):
+class Presets(Described):
     """Every preset in force, as callers see them."""
 
     prompts: list[Preset]
 
 
-class Version(BaseModel):
+class Version(Described):
     """One version of a preset; 0 is the shipped one."""
 
     id: str
@@ -80,7 +81,7 @@ class Version(BaseModel):
     created_at: datetime
 
 
-class History(BaseModel):
+class History(Described):
     """Every version of a preset, newest first."""
 
     versions: list[Version]

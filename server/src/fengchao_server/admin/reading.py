@@ -23,7 +23,13 @@ _LONGEST_QUERY = 200
 class Asked(BaseModel):
     """A request body: unknown fields are refused, types are not guessed, and no value is shown in an error."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        hide_input_in_errors=True,
+        defer_build=True,  # as `Described`: with the first such body
+    )
 
 
 async def read(call: Call, model: type[M]) -> M:

@@ -13,13 +13,13 @@ import math
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import orjson
-from pydantic import BaseModel
 from typing_extensions import override
 
 from fengchao.wire import BodyError
 from fengchao_core import errors as e
 from fengchao_server import refusals as r
 from fengchao_server.answers import JSON_UTF8, Answer
+from fengchao_server.described import Described
 from fengchao_server.shapes import Shape
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ NOT_KEPT: Final = {"Cache-Control": "no-store"}
 """Of every answer under `/admin` that is no static file."""
 
 
-class Refusal(BaseModel):
+class Refusal(Described):
     """An error of `/admin`."""
 
     status: int

@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-from pydantic import BaseModel
-
 from fengchao_core.exchange_rates import rate_book
 from fengchao_core.money import Rate
 from fengchao_core.reports import (
@@ -22,6 +20,7 @@ from fengchao_server.admin.reading import answer, query
 from fengchao_server.admin.shape import NOT_KEPT, AdminShape
 from fengchao_server.answers import Answer
 from fengchao_server.days import instant
+from fengchao_server.described import Described
 from fengchao_server.refusals import Invalid
 from fengchao_server.routes import Route
 
@@ -33,7 +32,7 @@ _FILTERS = ("key", "group", "model", "provider", "outcome")
 _ASKED = ("by", "since", "until", *_FILTERS, "currency", "format")
 
 
-class AppliedRate(BaseModel):
+class AppliedRate(Described):
     """A rate that sums were converted by."""
 
     base: str
@@ -43,7 +42,7 @@ class AppliedRate(BaseModel):
     source: str
 
 
-class Report(BaseModel):
+class Report(Described):
     """
     Sums, one per group and currency.
 

@@ -6,13 +6,14 @@ import asyncio
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from fengchao_core.store import WordKey
 from fengchao_core.word_keeping import WORD_ACTIONS
 from fengchao_server.admin.reading import Asked, answer, count, query, read
 from fengchao_server.admin.shape import NOT_KEPT, AdminShape
 from fengchao_server.answers import Answer
+from fengchao_server.described import Described
 from fengchao_server.refusals import Invalid, NoSuchThing
 from fengchao_server.routes import Route
 from fengchao_server.wordlists import FORMATS, format_of
@@ -79,7 +80,7 @@ class CategoryToSet(Asked):
     note: str = Field(default="", description="备注")
 
 
-class Word(BaseModel):
+class Word(Described):
     """A word."""
 
     category: str
@@ -89,20 +90,20 @@ class Word(BaseModel):
     added_at: datetime
 
 
-class Words(BaseModel):
+class Words(Described):
     """Some of the words."""
 
     total: int
     words: list[Word]
 
 
-class Removed(BaseModel):
+class Removed(Described):
     """How many words are gone."""
 
     removed: int
 
 
-class Imported(BaseModel):
+class Imported(Described):
     """What an import did."""
 
     added: int
@@ -110,7 +111,7 @@ class Imported(BaseModel):
     removed: int
 
 
-class Category(BaseModel):
+class Category(Described):
     """A category. `fixed` counts the words that settings and plugins bring: they cannot be changed here."""
 
     name: str
@@ -120,13 +121,13 @@ class Category(BaseModel):
     fixed: int
 
 
-class Categories(BaseModel):
+class Categories(Described):
     """All categories."""
 
     categories: list[Category]
 
 
-class Found(BaseModel):
+class Found(Described):
     """A hit, and why it is one."""
 
     start: int
@@ -138,7 +139,7 @@ class Found(BaseModel):
     note: str
 
 
-class Tested(BaseModel):
+class Tested(Described):
     """What was found in a text; `text` is what is left with everything replaced, `total` counts all hits."""
 
     text: str

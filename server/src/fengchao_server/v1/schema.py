@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
+
+from fengchao_server.described import Described
 
 
-class ChatCompletionRequest(BaseModel):
+class ChatCompletionRequest(Described):
     """The body of a chat completion. Unknown fields travel to the vendor; explicit nulls count as absent."""
 
     model_config = ConfigDict(extra="allow")
@@ -50,7 +52,7 @@ class ChatCompletionRequest(BaseModel):
     service_tier: str | None = Field(None, description="只接受 auto、default")
 
 
-class Usage(BaseModel):
+class Usage(Described):
     """Tokens used."""
 
     prompt_tokens: int
@@ -60,7 +62,7 @@ class Usage(BaseModel):
     completion_tokens_details: dict[str, int]
 
 
-class Choice(BaseModel):
+class Choice(Described):
     """One answer."""
 
     index: int
@@ -69,7 +71,7 @@ class Choice(BaseModel):
     finish_reason: str
 
 
-class ChatCompletion(BaseModel):
+class ChatCompletion(Described):
     """A whole answer. A stream has `chat.completion.chunk` objects in its events, and `[DONE]` at its end."""
 
     id: str
@@ -80,7 +82,7 @@ class ChatCompletion(BaseModel):
     usage: Usage
 
 
-class Model(BaseModel):
+class Model(Described):
     """A model."""
 
     id: str
@@ -89,14 +91,14 @@ class Model(BaseModel):
     owned_by: str
 
 
-class Models(BaseModel):
+class Models(Described):
     """The models."""
 
     object: str = "list"
     data: list[Model]
 
 
-class EmbeddingsRequest(BaseModel):
+class EmbeddingsRequest(Described):
     """Texts to turn into vectors."""
 
     model: str
@@ -106,7 +108,7 @@ class EmbeddingsRequest(BaseModel):
     user: str | None = None
 
 
-class Embedding(BaseModel):
+class Embedding(Described):
     """One vector."""
 
     object: str = "embedding"
@@ -114,7 +116,7 @@ class Embedding(BaseModel):
     embedding: list[float] | str
 
 
-class Embeddings(BaseModel):
+class Embeddings(Described):
     """The vectors."""
 
     object: str = "list"
@@ -123,7 +125,7 @@ class Embeddings(BaseModel):
     usage: dict[str, int]
 
 
-class ImagesRequest(BaseModel):
+class ImagesRequest(Described):
     """What to draw. Unknown fields travel to the vendor; explicit nulls count as absent."""
 
     model_config = ConfigDict(extra="allow")
@@ -139,7 +141,7 @@ class ImagesRequest(BaseModel):
     user: str | None = None
 
 
-class Images(BaseModel):
+class Images(Described):
     """The pictures: each has an `url` or `b64_json`, as the vendor gives it."""
 
     created: int
@@ -147,7 +149,7 @@ class Images(BaseModel):
     usage: dict[str, int] | None = None
 
 
-class ErrorBody(BaseModel):
+class ErrorBody(Described):
     """What went wrong."""
 
     message: str
@@ -156,7 +158,7 @@ class ErrorBody(BaseModel):
     code: str | None
 
 
-class Error(BaseModel):
+class Error(Described):
     """OpenAI's error body."""
 
     error: ErrorBody
