@@ -56,10 +56,9 @@ class Folders:
 
     def of(self, kind: Kind) -> Folder:
         """What folds for one way of reading; made when it is first needed, since its table takes half a megabyte."""
-        folder = self._folders.get(kind)
-        if folder is None:
-            folder = self._folders.setdefault(kind, Folder(self._foldings[kind]))
-        return folder
+        if kind not in self._folders:
+            self._folders[kind] = Folder(self._foldings[kind])
+        return self._folders[kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +171,8 @@ def _read_spelled(word: str, source: WordList, folders: Folders) -> list[tuple[K
 
 def _lives_on_symbols(folded: Folded, word: str) -> bool:
     """Whether a word would be another one without its symbols: "C++", ".NET", "a|b"; not "fuck off", "约翰·史密斯"."""
+    if folded.is_plain:
+        return False
     aligned = folded.aligned
     visible = [place for place, char in enumerate(aligned) if char in _VISIBLE]
     if not visible:

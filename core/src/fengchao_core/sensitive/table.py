@@ -55,8 +55,10 @@ class Table:
                 if code < _FIRST_PLANE and self._near[code] is _UNMET:
                     self._near[code] = self._fold(char)
             spread = text.translate(self._near)
+        if spread.isascii() or _FURTHER.search(spread) is None:
+            return spread
         # What a character of the first plane folds to may lie beyond it, but then that folds to itself.
-        return spread if spread.isascii() else _FURTHER.sub(self._fold_further, spread)
+        return _FURTHER.sub(self._fold_further, spread)
 
     def _fold_further(self, match: re.Match[str]) -> str:
         """As `_fold`, beyond the first plane."""
