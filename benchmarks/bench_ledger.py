@@ -190,7 +190,7 @@ def server(folder: Path, rounds: int, seconds: float) -> Iterator[Row]:
 def run_without(args: list[str]) -> None:
     """Be `fengchao` with a ledger that does nothing."""
 
-    def nothing(*_: object) -> None:
+    def nothing(*_: object, **__: object) -> None:
         pass
 
     StoreLedger.begin = nothing  # type: ignore[method-assign]  # that is what is measured
