@@ -178,16 +178,14 @@ class Database:
         async with self._turn, begun(self._writer) as connection:
             yield connection
 
-    def insert_once(
-        self, table: Table, columns: Sequence[str], *, unique: str, rows: int = 1
-    ) -> str:
+    def insert_once(self, table: Table, columns: Sequence[str], *, unique: str) -> str:
         """
-        The text of an INSERT of so many rows that leaves alone a row whose `unique` column is already there.
+        The text of an INSERT of a row that leaves alone one whose `unique` column is already there.
 
-        Text, to be run with `exec_driver_sql` and the values of its rows, one after the other in the order of `columns`,
-        because building each row's parameters costs SQLAlchemy more than the database takes to write it.
+        Text, to be run with `exec_driver_sql` and the row's values in the order of `columns`, because building a row's
+        parameters costs SQLAlchemy more than the database takes to write it.
         """
-        return insert_once(table, columns, unique=unique, rows=rows, dialect=self._engine.dialect)
+        return insert_once(table, columns, unique=unique, dialect=self._engine.dialect)
 
     async def close(self) -> None:
         """Wait for what is under way, then close every connection."""
@@ -261,18 +259,13 @@ class Database:
         )
 
 
-def insert_once(
-    table: Table, columns: Sequence[str], *, unique: str, dialect: Dialect, rows: int = 1
-) -> str:
+def insert_once(table: Table, columns: Sequence[str], *, unique: str, dialect: Dialect) -> str:
     """The text that `Database.insert_once` gives, for any dialect."""
     # Each dialect has an `insert` of its own, in a module that is worth importing only where it is used.
     insert = importlib.import_module(f"sqlalchemy.dialects.{dialect.name}").insert
     statement = insert(table).inline().on_conflict_do_nothing(index_elements=[unique])
-    if rows > 1:
-        statement = statement.values([dict.fromkeys(columns) for _ in range(rows)])
     compiled = statement.compile(dialect=dialect, column_keys=list(columns))
-    wanted = [f"{name}_m{row}" if rows > 1 else name for row in range(rows) for name in columns]
-    if wanted != compiled.positiontup:
+    if list(columns) != compiled.positiontup:
         raise ValueError("the columns must be named in the table's order")
     return str(compiled)
 
