@@ -27,47 +27,50 @@ class Deadlines:
     here, and a stream has a step per token.
     """
 
-    __slots__ = ("_limits", "_rings_at", "_timer", "_under_way")
+    __slots__ = ("_limits", "_loop", "_rings_at", "_timer", "_under_way")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        # Asked for once: until Python 3.12 each asking is a system call.
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._under_way: set[Deadline] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._rings_at = _NEVER
 
     def begin(self) -> Deadline:
         """The time that a call has which begins now. `stop()` it when the call is over."""
-        deadline = Deadline(self, self._limits)
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        deadline = Deadline(self, self._limits, self._loop)
         self._under_way.add(deadline)
         return deadline
 
     def close(self) -> None:
         """Forget the timer. Call once no call is under way."""
-        self._set(None, _NEVER)
+        self._set(_NEVER)
 
-    def watch(self, due: float, loop: asyncio.AbstractEventLoop) -> None:
+    def watch(self, due: float) -> None:
         """See to it that the timer rings by an instant of the loop's clock."""
         if due < self._rings_at:
-            self._set(loop, due)
+            self._set(due)
 
     def forget(self, deadline: Deadline) -> None:
         """Its call is over."""
         self._under_way.discard(deadline)
 
-    def _set(self, loop: asyncio.AbstractEventLoop | None, due: float) -> None:
+    def _set(self, due: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._rings_at = due
-        self._timer = None if loop is None else loop.call_at(due, self._ring, loop)
+        self._rings_at, self._timer = due, None
+        if due < _NEVER and self._loop is not None:
+            self._timer = self._loop.call_at(due, self._ring, self._loop)
 
     def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer, self._rings_at = None, _NEVER
         now, next_due = loop.time(), _NEVER
         for deadline in tuple(self._under_way):
-            due = deadline.ring(now)
-            next_due = min(next_due, due)
-        if next_due < _NEVER:
-            self._set(loop, next_due)
+            next_due = min(next_due, deadline.ring(now))
+        self._set(next_due)
 
 
 class Deadline:
@@ -95,10 +98,10 @@ class Deadline:
         "_task",
     )
 
-    def __init__(self, all_: Deadlines, limits: Limits) -> None:
+    def __init__(self, all_: Deadlines, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
         self._all = all_
         self._limits = limits
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
         self._end = self._loop.time() + limits.total_s
         self._task: asyncio.Task[object] | None = None
         self._is_late = False
@@ -126,13 +129,13 @@ class Deadline:
         due = loop.time() + self._limit
         if self._end < due:
             self._phase, self._limit, due = "total", limits.total_s, self._end
-        task = asyncio.current_task()
+        task = asyncio.current_task(loop)
         if task is None:
             raise RuntimeError("a deadline is for tasks; run the call in one")
         self._due = due
         self._cancels_before = task.cancelling()
         self._task = task
-        self._all.watch(due, loop)
+        self._all.watch(due)
         return self
 
     def ring(self, now: float) -> float:
