@@ -274,9 +274,14 @@ def test_sdk_needs_no_core(tmp_path):
 
 
 def test_importing_the_core_is_quick(tmp_path):
-    """With compiled bytecode `import fengchao_core` takes less than 300 ms of processor time, at best of four."""
-    code = (
-        "import time; t = time.process_time(); import fengchao_core; print(time.process_time() - t)"
+    """
+    With compiled bytecode `import fengchao_core` takes less than 300 ms of processor time, at best of four.
+
+    On a slow machine it may take longer: up to twice what aiohttp alone takes beside it.
+    """
+    code = "import time; t = time.process_time(); import {}; print(time.process_time() - t)"
+    ours, yardstick = (
+        min(float(fresh(code.format(name), tmp_path)) for _ in range(4))
+        for name in ("fengchao_core", "aiohttp")
     )
-    seconds = [float(fresh(code, tmp_path)) for _ in range(4)]
-    assert min(seconds) < 0.3
+    assert ours < max(0.3, 2 * yardstick)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -15,7 +16,7 @@ from yarl import URL
 from fengchao_core.errors import ProviderError, ProviderUnavailable, RateLimited
 from fengchao_core.kit.auth import StaticAuth
 from fengchao_core.kit.errors import classify_by
-from fengchao_core.kit.http import Sessions, VendorHttp
+from fengchao_core.kit.http import Exchange, Sessions, VendorHttp
 from fengchao_core.kit.http.line import MAX_SHORT_BYTES, line_to
 from fengchao_core.provider import Limits, ProviderContext, ProviderSettings
 from fengchao_core.testing import (
@@ -195,3 +196,46 @@ def _transport(**settings: Any) -> VendorHttp:
     context = ProviderContext("acme", FakeClock(), Limits(), Sessions())
     settings = {"base_url": "http://vendor.invalid", **settings}
     return VendorHttp(context, ProviderSettings(**settings), StaticAuth(), classify_by({}))
+
+
+async def test_a_late_word_is_no_answer_to_the_next_call() -> None:
+    """What a vendor says on an idle connection, asked by nobody, closes it; the next call gets an answer of its own."""
+    said = asyncio.Event()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n" + (b"own"))
+        await writer.drain()
+        if not said.is_set():
+            await asyncio.sleep(0.02)
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate")
+            await writer.drain()
+            said.set()
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, Sessions() as sessions:
+        short, _ = both_ways(f"http://127.0.0.1:{port}/v1", sessions)
+        first = await short.post_json("/chat", b"{}")
+        await said.wait()
+        await asyncio.sleep(0.02)
+        assert (b"own", b"own") == (first, await short.post_json("/chat", b"{}"))
+
+
+async def test_a_failed_call_is_forgotten() -> None:
+    """Once its error was seen, nothing of a failed call is left for the garbage collector, least of all its body."""
+    gc.collect()
+    gc.disable()
+    try:
+        async with opened(
+            json_answer({"error": {"code": "fast"}}, status=400), Answer((b"x", Do.CUT))
+        ) as (_, *ways):
+            for http in ways:
+                await outcome(http)
+                await outcome(http)
+        assert [] == [kept for kept in gc.get_objects() if type(kept) is Exchange]
+    finally:
+        gc.enable()

@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import get_args
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
@@ -102,6 +103,35 @@ async def test_nasty_row_holds_up_nobody(store, make_row):
     assert (LARGEST_COUNT, LARGEST_COUNT) == (kept.prompt_tokens, kept.duration_ms)
     assert Decimal(LARGEST_COST) == kept.cost
     assert ["usage.cost_cut"] == [entry["event"] for entry in logs]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"prompt_tokens": -5, "completion_tokens": 2**65},
+        {"prompt_tokens": 3.5},
+        {"completion_tokens": "7"},
+        {"images": float("nan"), "duration_ms": float("inf")},
+        {"cost": Decimal("NaN")},
+        {"started_at": datetime(2026, 1, 1)},  # noqa: DTZ001  # without a zone: that is what is wrong
+    ],
+)
+async def test_a_row_that_is_none_holds_nothing_up(store, make_row, wrong):
+    """What a plugin out of order counted is kept as well as it can be; the rows beside it are kept as they are."""
+    good, more = make_row(), make_row()
+    await store.usage.add([good, make_row(**wrong), more])
+    kept = await store.usage.rows()
+    assert 3 == len(kept)
+    assert {good, more} <= set(kept)
+    assert all(
+        0 <= count <= LARGEST_COUNT
+        for row in kept
+        for count in (row.prompt_tokens, row.completion_tokens)
+    )
+    (total,) = [
+        one for one in await store.usage.totals(by="outcome") if one.currency == good.currency
+    ]
+    assert total.requests >= 2
 
 
 async def test_finer_cost_is_rounded(store, make_row):

@@ -32,6 +32,7 @@ from fengchao_server.call import Call
 from fengchao_server.described import Described
 from fengchao_server.tasks import resumable_stream
 
+_MOST_OF_A_KEY: Final = 64 * 1024
 _NOT_KEPT: Final = {"Cache-Control": "no-store"}
 
 
@@ -95,7 +96,7 @@ async def token_by_query(call: Call) -> Answer:
 
 async def token_by_body(call: Call) -> Answer:
     """Issue a token; the key pair comes as JSON or as a form."""
-    body = await call.body()
+    body = await call.body(_MOST_OF_A_KEY)
     kind = call.request.content_type
     if kind == "application/x-www-form-urlencoded":
         return await _token(call, dict(parse_qsl(body.decode("utf-8", "replace"))))

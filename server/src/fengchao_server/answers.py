@@ -174,6 +174,8 @@ class EventStream(Answer):
         transport = self._protocol.transport
         if transport is None or transport.is_closing():
             raise ClientGoneError
+        if not data:  # an empty chunk would end the answer
+            return
         self.is_quiet = False
         if self._is_chunked:
             data = b"%x\r\n%b\r\n" % (len(data), data)
@@ -194,7 +196,7 @@ class EventStream(Answer):
             raise ClientGoneError
         self.is_finished = True
         if self._is_chunked:
-            data = b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data)
+            data = b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else b"0\r\n\r\n"
         transport.write(data if self.is_open else self._head() + data)
         self.is_open = True
 

@@ -137,10 +137,17 @@ class Call:
                 await self.gateway.discover()
         return self.gateway.models()
 
-    async def body(self) -> bytes:
-        """The body, for a handler that reads it itself."""
+    async def body(self, most: int | None = None) -> bytes:
+        """
+        The body, for a handler that reads it itself.
+
+        Args:
+            most: bytes, where what is asked for needs far less than the server takes; for those above all whom nobody knows.
+        """
         if self.received is None:
-            self.received = await read_body(self.request, self._host.max_body_bytes)
+            limit = self._host.max_body_bytes
+            limit = limit if most is None else min(most, limit)
+            self.received = await read_body(self.request, limit)
         return self.received
 
     def events(self) -> EventStream:

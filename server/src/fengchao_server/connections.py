@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aiohttp import web
 from typing_extensions import override
 
@@ -10,6 +12,14 @@ from fengchao_core.kit.http.reading import ResumesPaused
 
 class _Requests(ResumesPaused, web.RequestHandler):
     __slots__ = ()
+
+    @override
+    def resume_reading(self, *args: Any, **kwargs: Any) -> None:
+        # The parser stops by itself where a caller sends many requests at once; those that it has read are in line here.
+        if getattr(self, "_messages", True):
+            web.RequestHandler.resume_reading(self, *args, **kwargs)
+        else:
+            super().resume_reading(*args, **kwargs)
 
 
 class Server(web.Server):

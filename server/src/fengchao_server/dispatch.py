@@ -126,6 +126,8 @@ class Dispatcher:
             if call.stream is not None:
                 self.keep_alives.discard(call.stream)
             self._say(call, status, error, begun)
+            # The error's traceback holds this frame, and so the body: in a circle until the garbage collector comes by.
+            error = None
         return answer
 
     async def drain(self) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import structlog
 
 from fengchao_core import EMBEDDED
+from fengchao_server.masking import masked
 
 if TYPE_CHECKING:
     from fengchao_core.types import Usage
@@ -48,12 +49,12 @@ def kind_of(call: Call, status: int, error: BaseException | None) -> Kind:
     exchange, operator, caller = call.exchange, call.operator, call.caller
     return (
         call.request.method,
-        call.path[:_LONGEST],
+        call.path if len(call.path) <= _LONGEST else masked(call.path)[:_LONGEST],
         status,
         "" if caller is EMBEDDED else caller.key,
         caller.name,
         "" if operator is None else operator.actor,
-        call.model[:_LONGEST],
+        call.model if len(call.model) <= _LONGEST else masked(call.model)[:_LONGEST],
         None if error is None else type(error),
         "" if exchange is None else exchange.meter.provider,
     )

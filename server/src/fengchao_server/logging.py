@@ -35,21 +35,14 @@ from fengchao_server.lines import (
     say,
     usage_of,
 )
+from fengchao_server.masking import MASK, SECRET_VALUES
 
 if TYPE_CHECKING:
     from fengchao_server.call import Call
 
-MASK: Final = "***"
-
 _SECRET_NAMES: Final = re.compile(
     r"secret|password|authorization|api[_-]?key|^token$|_token$|credential|cookie|signature",
     re.IGNORECASE,
-)
-_SECRET_VALUES: Final = re.compile(
-    r"(?i:bearer)\s+\S+"
-    r"|eyJ[\w-]{8,}\.[\w-]+\.[\w-]*"
-    r"|\bsk-[\w.-]{8,}"
-    r"|(?i:(?:api_key|secret_key|secret|token|access_token|signature|authorization)=)[^&\s\"']+"
 )
 _FLUSH_S: Final = 0.1
 _MOST_WAITING: Final = 64
@@ -89,9 +82,9 @@ def redact(event: Event) -> Event:
         event[name] = MASK
     for name, value in event.items():
         if type(value) is str:
-            event[name] = _SECRET_VALUES.sub(MASK, value)
+            event[name] = SECRET_VALUES.sub(MASK, value)
         elif type(value) is dict or type(value) is list or type(value) is tuple:
-            event[name] = _SECRET_VALUES.sub(MASK, str(value))
+            event[name] = SECRET_VALUES.sub(MASK, str(value))
     return event
 
 
@@ -215,7 +208,7 @@ def _secret_names(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _may_hide(line: bytes) -> bool:
-    return b"=" in line or b"eyJ" in line or b"sk-" in line or b"earer" in line or b"EARER" in line
+    return b"=" in line or b"eyJ" in line or b"sk-" in line or b"bearer" in line.lower()
 
 
 def _json(event: Event) -> bytes:
@@ -240,7 +233,7 @@ def _request(
             usage.completion_tokens,
         )
     if given := caller_id_of(call):
-        caller_id = b',"caller_id":"%b"' % _SECRET_VALUES.sub(MASK, given).encode()
+        caller_id = b',"caller_id":"%b"' % SECRET_VALUES.sub(MASK, given).encode()
     at = time.time()
     return b'%b%.1f%b%b%b,"level":"%b","at":"%b.%03dZ","request_id":"%b"}\n' % (
         before,

@@ -95,7 +95,10 @@ def rows_in(
                 if event.kind == "H":
                     names, begun = tuple(event.values[0]), events.begun_names(event.values)
                 elif event.kind == "R":
-                    left.reserved[event.values[0]] = dict(zip(begun, event.values, strict=True))
+                    # Where the header is damaged, their number tells an earlier version's fields from ours.
+                    is_known = len(event.values) == len(begun)
+                    fields = begun if is_known else events.begun_names(())
+                    left.reserved[event.values[0]] = dict(zip(fields, event.values, strict=True))
                 else:
                     left.reserved.pop(event.values[0], None)
                     if position > after:

@@ -101,6 +101,10 @@ class StoreLedger:
         self._unsettled: set[str] = set()  # of those begun, whose row the journal could not take
         self._spilled: Position | None = None  # rows behind it are in the journal alone
         self._shipped = START
+        self._unmarked, self._reached = (
+            0,
+            START,
+        )  # so many rows on, everything before there is in the store
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
         self._flushing = 0
@@ -225,18 +229,21 @@ class StoreLedger:
         """Write one batch out of memory. False where it was given up."""
         waiting, given_up = self._waiting, self._given_up
         batch = list(islice(waiting, self._batch))
-        reached = START
-        if self._journal is not None and len(batch) == len(waiting):
-            reached = self._spilled or self._journal.position
+        if self._journal is not None and not self._unmarked:
+            self._unmarked, self._reached = len(waiting), self._spilled or self._journal.position
         if not await self._add(batch):
             if self._journal is None:
                 self._lose(len(waiting))
                 waiting.clear()
             return False
         # Rows that were given up for space meanwhile were the oldest, and so of this batch.
-        for _ in range(len(batch) - (self._given_up - given_up)):
+        given_up = self._given_up - given_up
+        for _ in range(len(batch) - given_up):
             waiting.popleft()
-        self._mark(reached)
+        if self._unmarked:
+            self._unmarked = max(0, self._unmarked - max(len(batch), given_up))
+            if not self._unmarked:
+                self._mark(self._reached)
         return True
 
     async def _catch_up(self, start: Position) -> bool:

@@ -195,8 +195,8 @@ class Pipeline:
         meter, screening = exchange.meter, exchange.screening
         failure: BaseException | None = None
         deadline = self._asking.deadline()
-        self._books.begin(exchange)
         try:
+            self._books.begin(exchange)
             if exchange.gathered is not None:
                 await gather(self, exchange, self._parts.settings.aggregate.wait_s)
             groups = self._admission.groups(exchange.entry, exchange.needs)
@@ -240,6 +240,7 @@ class Pipeline:
                     self._books.settle_counted(exchange, failure)
                 else:
                     self._books.settle("chat", meter, exchange.span, failure, exchange.request_id)
+            failure = None  # its traceback holds this frame
 
     async def branch(
         self,

@@ -165,8 +165,13 @@ class Database:
         """
         task = asyncio.create_task(work)
         self._unfinished.add(task)
-        task.add_done_callback(self._unfinished.discard)
+        task.add_done_callback(self._finished)
         return await asyncio.shield(task)
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._unfinished.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen, also where whoever waited for it is gone
 
     def connection(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """A connection outside any transaction of ours, used inside `finish`. Raises what the driver raises."""

@@ -8,6 +8,9 @@ takes half of its time for values that are None. It is told by its length: `USUA
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC
+from math import isfinite
 from operator import attrgetter
 from typing import Any, Final
 
@@ -36,6 +39,9 @@ USUAL: Final = tuple(name for name in COLUMNS if name not in _RARE)
 """What a usual row is written with. It has the same places as in `COLUMNS` up to `price_since`."""
 
 ID: Final = USUAL.index("id")
+
+NOT_TAKEN: Final = (TypeError, ValueError, ArithmeticError)
+"""What is raised for a value that no row can hold."""
 
 Values = tuple[Any, ...]
 """A row in the order of `USUAL` or `COLUMNS`."""
@@ -83,9 +89,9 @@ def values_of(row: UsageRecord, flag: Callable[[bool], object]) -> Values:
         first_delta_ms, prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens, source, cost, currency,
         price_since, operation, group, images, searches, vectors, price_version, disconnect,
     ) = _fields(row)  # fmt: skip
-    # No count is negative, so that together they are too large where one of them is.
+    # Together they are too large where one of them is, and negative where one of them is.
     counted = attempts | duration_ms | prompt_tokens | completion_tokens | cached_tokens
-    if (counted | reasoning_tokens | (first_delta_ms or 0)) > LARGEST_COUNT:
+    if not 0 <= (counted | reasoning_tokens | (first_delta_ms or 0)) <= LARGEST_COUNT:
         attempts, duration_ms = _count(attempts), _count(duration_ms)
         prompt_tokens, completion_tokens = _count(prompt_tokens), _count(completion_tokens)
         cached_tokens, reasoning_tokens = _count(cached_tokens), _count(reasoning_tokens)
@@ -164,5 +170,37 @@ def record_of(row: Any) -> UsageRecord:
     )
 
 
-def _count(number: int) -> int:
-    return min(number, LARGEST_COUNT)
+def mended_values_of(row: UsageRecord, flag: Callable[[bool], object]) -> Values:
+    """As `values_of`; a row that is none is kept as near to itself as it can be, and logged."""
+    try:
+        return values_of(row, flag)
+    except NOT_TAKEN as error:
+        log.warning(
+            "usage.row_mended", id=row.id, provider=row.provider, error=type(error).__name__
+        )
+    cost = row.cost if row.cost is not None and row.cost.is_finite() else None
+    start = row.started_at
+    mended = replace(
+        row,
+        attempts=_count(row.attempts),
+        duration_ms=_count(row.duration_ms),
+        prompt_tokens=_count(row.prompt_tokens),
+        completion_tokens=_count(row.completion_tokens),
+        cached_tokens=_count(row.cached_tokens),
+        reasoning_tokens=_count(row.reasoning_tokens),
+        images=_count(row.images),
+        searches=_count(row.searches),
+        vectors=_count(row.vectors),
+        first_delta_ms=None if row.first_delta_ms is None else _count(row.first_delta_ms),
+        started_at=start if start.tzinfo is not None else start.replace(tzinfo=UTC),
+        cost=cost,
+        currency=row.currency if cost is not None else None,
+    )
+    return values_of(mended, flag)
+
+
+def _count(number: object) -> int:
+    """A number as a row takes it; zero where it is none."""
+    if not isinstance(number, int):
+        number = int(number) if isinstance(number, float) and isfinite(number) else 0
+    return max(0, min(number, LARGEST_COUNT))

@@ -19,7 +19,16 @@ from fengchao_sql import reports
 from fengchao_sql.connection import AsyncConnection
 from fengchao_sql.engine import Database
 from fengchao_sql.rollups import HOUR_US, RollUps, usage_hours
-from fengchao_sql.rows import COLUMNS, ID, USUAL, Values, record_of, values_of
+from fengchao_sql.rows import (
+    COLUMNS,
+    ID,
+    NOT_TAKEN,
+    USUAL,
+    Values,
+    mended_values_of,
+    record_of,
+    values_of,
+)
 from fengchao_sql.tables import to_micros, to_units, usage_rows
 
 _BLOCKS = (256, 64, 16, 4, 1)
@@ -71,7 +80,8 @@ class SqlUsage:
             await asyncio.sleep(0)  # others have their turn
         try:
             await self._database.write(lambda to: self._add_new(to, values))
-        except _KnownRows:  # seldom: somebody died between writing them and writing that down
+        except _KnownRows:
+            # Somebody died between writing them and writing that down, or a task that ended wrote its row itself.
             await self._database.write(lambda to: self._add_unknown(to, values))
 
     async def add_within(self, to: AsyncConnection, rows: Sequence[UsageRecord]) -> None:
@@ -80,7 +90,12 @@ class SqlUsage:
 
     def _values(self, rows: Iterable[UsageRecord]) -> list[Values]:
         flag = self._flag
-        return [values_of(row, flag) for row in rows]
+        try:
+            return [values_of(row, flag) for row in rows]
+        except (
+            NOT_TAKEN
+        ):  # a plugin that is out of order must not hold up the rows of all the others
+            return [mended_values_of(row, flag) for row in rows]
 
     async def _add_new(self, to: AsyncConnection, rows: Sequence[Values]) -> None:
         """Add rows and count them. Raises `_KnownRows` where one was there already: nothing of it may be kept then."""

@@ -90,7 +90,10 @@ class Exchange:
                 error = await self._refusal()
             finally:
                 self._end()
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # as below
         return self
 
     async def __aexit__(
@@ -116,7 +119,10 @@ class Exchange:
             if read:
                 return read
             raise StopAsyncIteration
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure  # its traceback holds this frame, and so the request's body
 
     async def read(self) -> bytes:
         """
@@ -139,7 +145,10 @@ class Exchange:
             if len(body) <= limit:
                 return body
             failure = ProviderProtocolError(f"the provider's answer is longer than {limit} bytes")
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure  # its traceback holds this frame, and so the request's body
 
     async def settle(self) -> None:
         """
@@ -186,7 +195,10 @@ class Exchange:
         except _FAILURES as error:
             failure = http.failure(error, "the provider could not be reached")
         # Raised here, not in the handler: the context of an exception travels with it, and aiohttp's holds headers.
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure  # its traceback holds this frame, and so the request's body
 
     async def _refusal(self) -> ProviderError:
         if self.status < 400:

@@ -103,6 +103,10 @@ class Line:
             connector = self._open()
         try:
             connection = await connector.connect(self._request, [], self._http.timeout)
+            while connection.protocol is not None and connection.protocol.should_close:
+                # The vendor said something on it that nobody asked for: it must not pass for the answer to this call.
+                connection.close()
+                connection = await connector.connect(self._request, [], self._http.timeout)
         except TimeoutError as error:
             raise ConnectionTimeoutError(f"no connection to {self._url.raw_host}") from error
         try:
