@@ -18,9 +18,10 @@ from structlog.testing import capture_logs
 
 from fengchao_core import MemoryStore
 from fengchao_core.ledger import StoreLedger, events
+from fengchao_core.ledger.events import Position
 from fengchao_core.ledger.journal import Journal, others, segments
 from fengchao_core.ledger.recount import recount
-from fengchao_core.ledger.recovery import Left, rows_left, take_over
+from fengchao_core.ledger.recovery import Left, rows_left, shipped_before, take_over
 from fengchao_core.settings import LedgerSettings
 from fengchao_core.telemetry import Telemetry
 from fengchao_core.types import ModelCard, Price
@@ -482,3 +483,46 @@ async def test_damage_is_counted(tmp_path, shipped):
         lambda: path.write_bytes(path.read_bytes().replace(b'["S","a"', b'["S","x"'))
     )
     assert 1 == (await recount(tmp_path, shipped)).damaged
+
+
+class Busy:
+    """A usage store that is never done: while it adds rows, more come than fit the next batch."""
+
+    def __init__(self, folder: Path):
+        self.kept = MemoryStore().usage
+        self.marks: list[Position] = []
+        self.ledger: StoreLedger | None = None
+        self._folder = folder
+
+    async def add(self, rows):
+        await self.kept.add(rows)
+        self.marks.append(shipped_before(self._folder))
+        if len(self.marks) < 20:
+            for number in range(5):
+                self.ledger.settle(row(f"{len(self.marks)}-{number}"))
+
+
+async def test_rows_that_never_end_are_marked_as_well(tmp_path):
+    """While rows keep coming, the journal says again and again how far the store has come."""
+    journal = Journal(tmp_path, most_bytes=PLENTY)
+    usage = Busy(journal.folder)
+    async with running(usage, journal, batch=4) as usage.ledger:
+        usage.ledger.settle(row("first"))
+        await usage.ledger.flush()
+    assert 1 + 19 * 5 == len(await usage.kept.rows())
+    assert len({*usage.marks[:20]}) > 3
+    assert sorted(usage.marks) == usage.marks
+
+
+async def test_open_requests_behind_a_damaged_header_are_read(tmp_path):
+    """Of another version's journal, too: the number of the fields tells them."""
+    journal = Journal(tmp_path, most_bytes=PLENTY)
+    values = {"completion_tokens": 0, "images": 0, "cost": None, "currency": None}
+    values |= dict(zip(events.BEGUN, begun("a"), strict=True))
+    ((_, path),) = segments(journal.folder)
+    line = events._line(("R", *(values[name] for name in events.begun_names(()))))
+    path.write_bytes(b"torn in the middle\n" + line)
+    die(journal)
+    usage = MemoryStore().usage
+    await recover(tmp_path, usage)
+    assert {"a": "unknown"} == await outcomes(usage)

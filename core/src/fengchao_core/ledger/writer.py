@@ -101,10 +101,8 @@ class StoreLedger:
         self._unsettled: set[str] = set()  # of those begun, whose row the journal could not take
         self._spilled: Position | None = None  # rows behind it are in the journal alone
         self._shipped = START
-        self._unmarked, self._reached = (
-            0,
-            START,
-        )  # so many rows on, everything before there is in the store
+        # So many rows on, everything before that place is in the store.
+        self._unmarked, self._reached = 0, START
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
         self._flushing = 0

@@ -172,9 +172,8 @@ class VendorHttp:
 
         It is told by its class and its system error only: aiohttp's texts and attributes hold URLs and headers.
         """
-        error.__traceback__ = (
-            None  # aiohttp keeps some of them, and with them the frames of a request and its body
-        )
+        # aiohttp keeps some of these errors, and with them the frames of a request and its body.
+        error.__traceback__ = None
         if isinstance(error, ConnectionTimeoutError):
             return ProviderTimeout("connect", self.connect_s, provider=self.name)
         cause = getattr(error, "os_error", error)
