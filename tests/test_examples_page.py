@@ -117,6 +117,8 @@ async def test_python_code_runs(examples, sandbox, tmp_path):
 
 async def test_documentation_shows_the_operations(sandbox):
     """The documentation page lists the operations of the OpenAPI document, with nothing from elsewhere."""
+    from playwright.async_api import expect
+
     async with opened_page() as page:
         page.set_default_timeout(FAST)
         asked = []
@@ -124,7 +126,11 @@ async def test_documentation_shows_the_operations(sandbox):
         await page.goto(f"{sandbox.url}/docs")
         await page.wait_for_selector("#operations-aigc-post_aigc_chat")
         await page.click("#operations-aigc-post_aigc_chat button")
-        await page.wait_for_selector("text=temperature")
+        body = page.locator(".opblock-section-request-body")
+        await body.locator("select.examples-select-element").select_option("streamed")
+        await expect(body).to_contain_text('"mode": "stream"', timeout=FAST)
+        await body.locator("button:text-is('Schema')").click()
+        await body.locator("strong:text-is('temperature')").wait_for()
         away = [url for url in asked if not url.startswith((sandbox.url, "data:"))]
         assert [] == away
 

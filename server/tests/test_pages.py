@@ -1,9 +1,12 @@
 """The start page, the documentation and the OpenAPI document."""
 
+import json
 import re
 
 import pytest
 
+from fengchao_core.errors import ProviderUnavailable
+from fengchao_core.types import Delta
 from fengchao_server.api import build_routes
 from fengchao_server.v1 import schema
 from fengchao_server.v1.chat_request import HANDLED, READERS
@@ -106,3 +109,63 @@ async def test_health(bench):
     """The health check says ok, without a key."""
     async with bench.client.get("/healthz") as response:
         assert (200, "ok") == (response.status, (await response.json())["status"])
+
+
+STREAMING = [route for route in build_routes().routes if route.streams]
+
+
+@pytest.mark.parametrize("route", STREAMING, ids=lambda route: route.path)
+async def test_events_are_described(bench, route):
+    """The document says of a stream what the data of each event is, and what ends it where that is no JSON."""
+    async with bench.client.get("/openapi.json") as response:
+        document = await response.json()
+    content = document["paths"][route.path][route.method.lower()]["responses"]["200"]["content"]
+    reference = content["text/event-stream"]["schema"]["$ref"]
+    event = document["components"]["schemas"][reference.rpartition("/")[2]]
+    assert ["data"] == event["required"]
+    data = event["properties"]["data"]
+    if route.streams.ends:
+        end, data = data["anyOf"]
+        assert route.streams.ends == end["const"]
+    assert "application/json" == data["contentMediaType"]
+    said = data["contentSchema"].get("anyOf", [data["contentSchema"]])
+    assert [model.__name__ for model in route.streams.gives] == [
+        one["$ref"].rpartition("/")[2] for one in said
+    ]
+
+
+@pytest.mark.parametrize("breaks", [False, True], ids=["whole", "broken"])
+@pytest.mark.parametrize("route", [r for r in STREAMING if r.example], ids=lambda r: r.path)
+async def test_events_are_as_described(bench, route, breaks):
+    """The example that asks for a stream is answered by one whose every event has the fields that are documented."""
+    bench.provider.will(
+        [Delta("你好", reasoning="问好")],
+        ProviderUnavailable("gone") if breaks else [Delta(finish_reason="stop")],
+    )
+    model = "local-1" if "local" in route.path else "online-1"
+    body = {**route.example, **route.streams.asked_by, "model": model}
+    async with bench.client.post(route.path, json=body, headers=bench.bearer) as response:
+        assert "text/event-stream; charset=utf-8" == response.headers["Content-Type"]
+        frames = (await response.text()).removesuffix("\n\n").split("\n\n")
+    events = [frame.removeprefix("data: ") for frame in frames]
+    if route.streams.ends:
+        assert breaks == (route.streams.ends != events[-1])
+        events = [event for event in events if event != route.streams.ends]
+    assert len(events) >= 2
+    for event in map(json.loads, events):
+        model = next(m for m in route.streams.gives if event.keys() <= m.model_fields.keys())
+        model.model_validate(event)
+
+
+@pytest.mark.parametrize(
+    "route", [r for r in build_routes().routes if r.example], ids=lambda r: r.path
+)
+async def test_examples_are_valid(bench, route):
+    """The bodies that the document shows, whole and streamed, fit the model that is documented."""
+    async with bench.client.get("/openapi.json") as response:
+        document = await response.json()
+    operation = document["paths"][route.path][route.method.lower()]
+    examples = operation["requestBody"]["content"]["application/json"]["examples"]
+    assert ["whole", "streamed"] == list(examples)
+    for example in examples.values():
+        route.takes.model_validate(example["value"])

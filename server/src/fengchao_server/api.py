@@ -5,7 +5,7 @@ from __future__ import annotations
 from fengchao import wire
 from fengchao_server import accounts, admin, aigc, pages, static, tasks, uploads
 from fengchao_server.admin.shape import AdminShape
-from fengchao_server.routes import Route, RouteTable
+from fengchao_server.routes import Events, Route, RouteTable
 from fengchao_server.v1 import embeddings, handlers, images, schema
 from fengchao_server.v1.errors import V1Shape
 
@@ -21,6 +21,7 @@ def build_routes() -> RouteTable:
 def _aigc() -> list[Route]:
     """The product's own API."""
     product = aigc.AigcShape()
+    pieces = Events(gives=(wire.ChatCompletionResponse,), asked_by={"mode": "stream"})
     return [
         Route(
             method="GET", path="/aigc/token", handler=aigc.token_by_query, shape=product, auth=False,
@@ -43,14 +44,14 @@ def _aigc() -> list[Route]:
             summary="查看知识库列表", gives=wire.KGList,
         ),
         Route(
-            method="POST", path="/aigc/chat/", handler=aigc.chat, shape=product, body="own", streams=True,
+            method="POST", path="/aigc/chat/", handler=aigc.chat, shape=product, body="own", streams=pieces,
             summary="对话服务：在线模型（mode 为 invoke、stream、async 或 async_result）",
-            takes=wire.ChatBody, gives=wire.ChatCompletionResponse,
+            takes=wire.ChatBody, example={"model": "glm-4", "query": "你好"}, gives=wire.ChatCompletionResponse,
         ),
         Route(
-            method="POST", path="/aigc/local_chat/", handler=aigc.local_chat, shape=product, body="own", streams=True,
+            method="POST", path="/aigc/local_chat/", handler=aigc.local_chat, shape=product, body="own", streams=pieces,
             summary="对话服务：本地模型（mode 为 invoke、stream、async 或 async_result）",
-            takes=wire.ChatBody, gives=wire.ChatCompletionResponse,
+            takes=wire.ChatBody, example={"model": "Qwen1.5-0.5B-Chat", "query": "你好"}, gives=wire.ChatCompletionResponse,
         ),
         Route(
             method="POST", path="/aigc/t2i/", handler=aigc.draw, shape=product, body="own",
@@ -73,7 +74,8 @@ def _aigc() -> list[Route]:
             summary="取消一个异步任务", gives=wire.TaskResponse,
         ),
         Route(
-            method="GET", path="/aigc/stream/{id}", handler=tasks.read_stream, shape=product, streams=True,
+            method="GET", path="/aigc/stream/{id}", handler=tasks.read_stream, shape=product,
+            streams=Events(gives=(wire.ChatCompletionResponse,)),
             summary="重新读取一个可恢复的流", query=("from?",), gives=wire.ChatCompletionResponse,
         ),
         Route(
@@ -98,8 +100,9 @@ def _v1() -> list[Route]:
     return [
         Route(
             method="POST", path="/v1/chat/completions", handler=handlers.chat_completions, shape=openai, body="json",
-            streams=True, summary="对话（OpenAI 兼容）Chat completions",
-            takes=schema.ChatCompletionRequest, gives=schema.ChatCompletion,
+            streams=Events(gives=(schema.ChatCompletionChunk, schema.Error), ends="[DONE]", asked_by={"stream": True}),
+            summary="对话（OpenAI 兼容）Chat completions", takes=schema.ChatCompletionRequest,
+            example={"model": "glm-4", "messages": [{"role": "user", "content": "你好"}]}, gives=schema.ChatCompletion,
         ),
         Route(
             method="GET", path="/v1/models", handler=handlers.models, shape=openai,

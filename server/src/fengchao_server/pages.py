@@ -24,7 +24,7 @@ from fengchao_server.openapi import document
 from fengchao_server.v1.errors import TABLE
 
 if TYPE_CHECKING:
-    from fengchao_server.routes import Route, RouteTable
+    from fengchao_server.routes import Events, Route, RouteTable
 
 _HOST: Final = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}")
 _STYLE: Final = """
@@ -177,11 +177,17 @@ def _route(route: Route, schemas: dict[str, Any]) -> str:
         if fields
         else ""
     )
-    streams = "<p>可流式返回：<code>text/event-stream</code></p>" if route.streams else ""
+    streams = _streams(route.streams) if route.streams else ""
     return (
         f'<h2><span class="m">{route.method}</span> <code>{escape(route.path)}</code></h2>'
         f"<p>{escape(route.summary)}{lock}</p>{streams}{table}"
     )
+
+
+def _streams(events: Events) -> str:
+    given = "、".join(f"<code>{model.__name__}</code>" for model in events.gives)
+    end = f"，完整结束时最后一个是 <code>{escape(events.ends)}</code>" if events.ends else ""
+    return f"<p>可流式返回：<code>text/event-stream</code>，每个事件的 data 是 {given} 的 JSON{end}</p>"
 
 
 def _fields(schema: dict[str, Any]) -> list[str]:

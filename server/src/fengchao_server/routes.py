@@ -10,7 +10,7 @@ percent-decoded. Where several paths fit, the one with fewer parameters, then th
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote
@@ -32,6 +32,22 @@ Auth = bool | Literal["optional", "operator", "signed-in"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Events:
+    """
+    What the server-sent events of an operation hold, for the documentation.
+
+    Attributes:
+        gives: the models: the data of each event is JSON of one of them, that of one which ends a failed stream too.
+        ends: the text, no JSON, that is the data of the last event of a stream which came to its good end; empty: none is.
+        asked_by: the fields of the request's body that ask for a stream; None: every good answer is one.
+    """
+
+    gives: tuple[type[BaseModel], ...]
+    ends: str = ""
+    asked_by: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """
     One operation of the HTTP API.
@@ -45,11 +61,12 @@ class Route:
         summary: what it does, Chinese first.
         query: names of the query parameters, for the documentation; one that may be left out ends in `?`.
         takes: the model of the request body, for the documentation.
+        example: such a body, for the documentation.
         accepts: the media types that the body may come as.
         gives: the model of the answer, for the documentation.
         media: the media type of the answer.
         status: of a good answer.
-        streams: whether it can answer with server-sent events.
+        streams: what its events hold, where it can answer with server-sent events.
         quiet: whether its requests are logged for debugging only.
     """
 
@@ -62,11 +79,12 @@ class Route:
     summary: str = ""
     query: tuple[str, ...] = ()
     takes: type[BaseModel] | None = None
+    example: Mapping[str, object] | None = None
     accepts: tuple[str, ...] = ("application/json",)
     gives: type[BaseModel] | None = None
     media: str = "application/json"
     status: int = 200
-    streams: bool = False
+    streams: Events | None = None
     quiet: bool = False
 
 

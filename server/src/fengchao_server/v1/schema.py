@@ -7,7 +7,7 @@ alike.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -72,7 +72,7 @@ class Choice(Described):
 
 
 class ChatCompletion(Described):
-    """A whole answer. A stream has `chat.completion.chunk` objects in its events, and `[DONE]` at its end."""
+    """A whole answer."""
 
     id: str
     object: str = "chat.completion"
@@ -80,6 +80,36 @@ class ChatCompletion(Described):
     model: str
     choices: list[Choice]
     usage: Usage
+
+
+class ChunkDelta(Described):
+    """What a piece adds to an answer; a field that it adds nothing to is absent."""
+
+    role: Literal["assistant"] | None = None
+    content: str | None = None
+    reasoning_content: str | None = None
+    refusal: str | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+
+
+class ChunkChoice(Described):
+    """A piece of one answer. The finish reason is null while that goes on."""
+
+    index: int
+    delta: ChunkDelta
+    logprobs: dict[str, Any] | None
+    finish_reason: str | None
+
+
+class ChatCompletionChunk(Described):
+    """A piece of a streamed answer. With `include_usage` the last one has the usage, and no choices."""
+
+    id: str
+    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
+    created: int
+    model: str
+    choices: list[ChunkChoice]
+    usage: Usage | None = None
 
 
 class Model(Described):
@@ -156,6 +186,9 @@ class ErrorBody(Described):
     type: str
     param: str | None
     code: str | None
+    content_filter: dict[str, Any] | None = Field(
+        None, description="拦下的敏感词：类别与位置，没有词本身"
+    )
 
 
 class Error(Described):
