@@ -276,6 +276,7 @@ async def test_resumable_stream_that_fails(bench):
         again = events_of(await response.text())
     assert [200, 503] == [event["status"] for event in first]
     assert [200, 503] == [event["status"] for event in again]
+    assert {id_} == {event["task_id"] for event in [*first, *again]}
     assert 503 == (await ended(bench, id_))[1]["status"]
 
 

@@ -205,9 +205,12 @@ def _failure(error: Exception) -> Failure:
 
 def _failed(said: Failure, call: Call) -> dict[str, Any]:
     exchange = call.exchange
-    return bridge.failed(
+    failed = bridge.failed(
         said,
         request_id=exchange.request_id if exchange else call.conversation,
         model=call.model,
         created=exchange.created if exchange else 0,
     )
+    if call.task and said.http_status == 200:
+        failed["task_id"] = call.task
+    return failed

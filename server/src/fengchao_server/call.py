@@ -58,6 +58,7 @@ class Call:
         document: the parsed body, where the route wants one.
         model: as asked, for the log.
         conversation: the caller's id of the conversation, where its body has one.
+        task: the id of the task whose events it is answered with, where it is.
         usage: what it used, for the log, where no exchange says so.
         exchange: what the gateway runs for it, once it does.
         stream: the stream of events it is answered with, once it is.
@@ -74,6 +75,7 @@ class Call:
     document: Mapping[str, Any] = MappingProxyType({})
     model = ""
     conversation = ""
+    task = ""
     usage: Usage | None = None
     exchange: Exchange | None = None
     stream: EventStream | None = None

@@ -52,6 +52,7 @@ async def resumable_stream(call: Call, body: ChatBody, channel: Channel) -> Answ
 
 async def _relay(call: Call, stream: EventStream, id_: str, start: int) -> Answer:
     jobs = call.gateway.jobs
+    call.task = id_
     async with aclosing(jobs.events(id_, caller=call.caller, start=start)) as batches:
         async for batch in batches:
             stream.send(b"".join(map(framed, batch)))
