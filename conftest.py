@@ -1,6 +1,9 @@
 """
 What holds for every test of the repository: nothing beyond loopback is reached, and the user's own set-up is not seen.
 
+Laws are tried with other examples in each run, except where `CI` is set: there a failure is the fault of what changed.
+No example fails for being slow, for a machine may be busy with other things.
+
 `FENGCHAO_TEST_…` variables are for tests and stay; every other `FENGCHAO…` variable and the vendors' usual ones are taken
 away, the data folder is a temporary one, and no proxy stands between us and our own loopback.
 """
@@ -10,11 +13,17 @@ import shutil
 import tempfile
 from importlib.metadata import entry_points
 
+from hypothesis import HealthCheck, settings
+
 from fengchao_core.testing.guard import loopback_only
 
 __all__ = ["loopback_only"]
 
 _HOME = tempfile.mkdtemp(prefix="fengchao-tests-")
+
+settings.register_profile("drawn", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("fixed", settings.get_profile("drawn"), derandomize=True, database=None)
+settings.load_profile("fixed" if os.environ.get("CI") else "drawn")
 
 
 def pytest_configure() -> None:
