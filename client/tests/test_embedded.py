@@ -209,7 +209,7 @@ async def test_a_time_limit_is_a_408():
     async with opened(echo) as gateway:
         client = FengChaoAsync(gateway=gateway)
         assert 408 == (await client.chat("echo", query="q", timeout=0.05)).status
-        stream = await client.chat("echo", query="q", timeout=0.05, mode="stream")
+        stream = await client.chat("echo", query="q", timeout=0.5, mode="stream")
         assert [200, 408] == [event.status async for event in stream]
 
 

@@ -159,7 +159,7 @@ def test_a_time_limit_is_a_408(client, service):
         await asyncio.Event().wait()
 
     service.faults.extend([silence] * 2)
-    result = client.chat("glm-4", query="q", timeout=0.05, try_num=2)
+    result = client.chat("glm-4", query="q", timeout=0.5, try_num=2)
     assert (408, "请求超时：服务未在时限内回答") == (result.status, result.msg)
     assert 2 == len(service.chats())
 
