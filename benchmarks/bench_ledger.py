@@ -36,7 +36,7 @@ from fengchao_core.reservation import expected_prompt
 from fengchao_core.settings import LedgerSettings
 from fengchao_core.telemetry import Telemetry
 from fengchao_core.types import Message, ModelCard, Price
-from fengchao_core.usage import UsageRecord
+from fengchao_core.usage import Begun, UsageRecord
 
 WITHOUT = "--without-ledger"
 DAY = datetime(2026, 11, 1, tzinfo=UTC)
@@ -95,10 +95,8 @@ async def settle(folder: Path, requests: int) -> Iterator[Row]:
     for number in range(requests):
         row = make_row(number, DAY)
         begun, cpu = time.perf_counter(), time.thread_time()
-        ledger.begin(
-            row.id, row.id, key=row.key, group="", model=row.model,
-            prompt_tokens=expected_prompt(PROMPT), started_at=DAY, streamed=True,
-        )  # fmt: skip
+        expected = expected_prompt(PROMPT)
+        ledger.begin(Begun(row.id, row.id, row.key, "", row.model, expected, DAY, streamed=True))
         ledger.settle(row)
         spent += time.thread_time() - cpu
         slowest = max(slowest, time.perf_counter() - begun)

@@ -25,7 +25,7 @@ from fengchao_core.ledger.recovery import Left, rows_left, shipped_before, take_
 from fengchao_core.settings import LedgerSettings
 from fengchao_core.telemetry import Telemetry
 from fengchao_core.types import ModelCard, Price
-from fengchao_core.usage import UsageRecord
+from fengchao_core.usage import Begun, UsageRecord
 
 NOW = datetime(2026, 11, 21, 12, 30, 15, 123456, tzinfo=UTC)
 PRICE = Price(
@@ -35,14 +35,9 @@ CARD = ModelCard(id="m", owned_by="Test", prices=(PRICE,))
 PLENTY = 1 << 30
 
 
-def begun(id_: str, model: str = "m") -> tuple[object, ...]:
-    """What is written down of a request when it begins, in the order of `events.BEGUN`."""
-    return (id_, f"conversation of {id_}", "k", "g", model, 704, NOW, True, "chat")
-
-
-def begin(ledger: StoreLedger, id_: str) -> None:
-    """A request begins."""
-    ledger.begin(**dict(zip(("id_", *events.BEGUN[1:]), begun(id_), strict=True)))
+def begun(id_: str, model: str = "m") -> Begun:
+    """What is written down of a request when it begins."""
+    return Begun(id_, f"conversation of {id_}", "k", "g", model, 704, NOW, streamed=True)
 
 
 def row(id_: str, **changes) -> UsageRecord:
@@ -128,7 +123,7 @@ async def test_a_row_comes_back_as_written(tmp_path):
 async def test_a_started_request_is_visible_after_a_death(tmp_path):
     """It is booked as unknown, with its prompt as estimated and at the price of its model."""
     journal = Journal(tmp_path, most_bytes=PLENTY)
-    journal.append(events.begun(*begun("a")))
+    journal.append(events.begun(begun("a")))
     die(journal)
     usage = MemoryStore().usage
     await recover(tmp_path, usage)
@@ -153,7 +148,7 @@ async def test_a_torn_last_line_is_as_if_it_were_not_written(tmp_path):
     """A row whose write was cut in the middle leaves its request unknown; nothing else is touched."""
     journal = Journal(tmp_path, most_bytes=PLENTY)
     journal.append(events.settled(row("whole")))
-    journal.append(events.begun(*begun("torn")))
+    journal.append(events.begun(begun("torn")))
     journal.append(events.settled(row("torn"))[:-20])
     die(journal)
     usage = MemoryStore().usage
@@ -166,6 +161,7 @@ async def test_a_damaged_line_costs_only_itself(tmp_path):
     journal = Journal(tmp_path, most_bytes=PLENTY)
     for name in ("a", "b", "c"):
         journal.append(events.settled(row(name)))
+    journal.flush()
     die(journal)
     (_, path), *_ = segments(journal.folder)
     path.write_bytes(path.read_bytes().replace(b'["S","b"', b'["S","x"'))
@@ -206,7 +202,7 @@ async def test_a_good_end_leaves_no_journal(tmp_path):
     usage = MemoryStore().usage
     journal = Journal(tmp_path, most_bytes=PLENTY)
     async with running(usage, journal) as ledger:
-        begin(ledger, "a")
+        ledger.begin(begun("a"))
         ledger.settle(row("a"))
     assert {"a": "ok"} == await outcomes(usage)
     assert [] == others(tmp_path, None)
@@ -260,7 +256,7 @@ async def test_segments_follow_each_other(tmp_path):
     journal = Journal(tmp_path, most_bytes=PLENTY)
     ledger_settings = {"segment_bytes": 4096, "sync_s": 0.01, "kept_bytes": 10_000}
     async with running(usage, journal, **ledger_settings) as ledger:
-        begin(ledger, "open")
+        ledger.begin(begun("open"))
         for number in range(60):
             ledger.settle(row(str(number)))
             await ledger.flush()
@@ -292,7 +288,7 @@ async def test_a_full_journal_serves_on(tmp_path):
 async def test_what_callers_make_up_is_tamed(tmp_path):
     """A model's name that is endless or no text, and counts beyond any database, are written all the same."""
     journal = Journal(tmp_path, most_bytes=PLENTY)
-    journal.append(events.begun(*begun("a", model="\ud800" + "长" * 100_000)))
+    journal.append(events.begun(begun("a", model="\ud800" + "长" * 100_000)))
     journal.append(events.settled(row("b", model="x\n" * 10_000, prompt_tokens=10**30)))
     die(journal)
     usage = MemoryStore().usage
@@ -316,7 +312,7 @@ async def test_open_requests_of_another_version_are_read(tmp_path):
     journal = Journal(tmp_path, most_bytes=PLENTY)
     names = ("id", "request_id", "key", "group", "model", "prompt_tokens", "completion_tokens")
     more = ("images", "cost", "currency", "started_at", "streamed", "operation")
-    values = dict(zip(events.BEGUN, begun("a"), strict=True))
+    values = begun("a")._asdict()
     values |= {"completion_tokens": 1024, "images": 0, "cost": "2.752", "currency": "CNY"}
     journal.append(events._line(("H", events.FIELDS)))
     journal.append(events._line(("R", *(values[name] for name in (*names, *more)))))
@@ -364,7 +360,7 @@ async def _interleave(root: Path, steps) -> None:
     for step, slot in steps:
         if step == "reserve" and slot not in lives:
             born += 1
-            line = events.begun(*begun(f"r{born}"))
+            line = events.begun(begun(f"r{born}"))
             assert journal.append(line)
             lives[slot] = [f"r{born}", line, 0]
         elif step == "retry" and slot in lives:
@@ -456,7 +452,7 @@ async def test_what_is_on_its_way_is_not_lost(tmp_path):
     journal.append(events.settled(row("a")))
     journal.append(events.shipped(journal.position))
     journal.append(events.settled(row("b")))
-    journal.append(events.begun(*begun("c")))
+    journal.append(events.begun(begun("c")))
     usage = MemoryStore().usage
     await usage.add([row("a")])
     found = await recount(tmp_path, usage)
@@ -467,7 +463,7 @@ async def test_what_is_on_its_way_is_not_lost(tmp_path):
 async def test_a_request_that_was_forgotten_is_lost(tmp_path):
     """One that began, whose process is gone and its journal put away, must be in the store."""
     journal = Journal(tmp_path, most_bytes=PLENTY)
-    journal.append(events.begun(*begun("c")))
+    journal.append(events.begun(begun("c")))
     die(journal)
     usage = MemoryStore().usage
     await take_over(tmp_path, None, usage, lambda _: None, PLENTY)
@@ -518,7 +514,7 @@ async def test_open_requests_behind_a_damaged_header_are_read(tmp_path):
     """Of another version's journal, too: the number of the fields tells them."""
     journal = Journal(tmp_path, most_bytes=PLENTY)
     values = {"completion_tokens": 0, "images": 0, "cost": None, "currency": None}
-    values |= dict(zip(events.BEGUN, begun("a"), strict=True))
+    values |= begun("a")._asdict()
     ((_, path),) = segments(journal.folder)
     line = events._line(("R", *(values[name] for name in events.begun_names(()))))
     path.write_bytes(b"torn in the middle\n" + line)

@@ -18,7 +18,7 @@ from decimal import Decimal
 from fengchao_core.types import ChatParams, Currency, Message, ModelCard, Price, Usage
 from fengchao_core.types.messages import TextPart
 from fengchao_core.types.shared import dataclass
-from fengchao_core.usage import cost, estimate_tokens
+from fengchao_core.usage import cost, estimate_length, estimate_tokens
 
 USUAL_COMPLETION_TOKENS = 1024
 """The length of an answer that is expected where nobody said how long it may be."""
@@ -78,16 +78,21 @@ def expected_prompt(messages: Iterable[Message]) -> int:
 
     Its time grows with the number of messages and the bytes of their text, at memory speed.
     """
-    tokens = 0
+    tokens = characters = size = 0
     for message in messages:
         content = message.content
         tokens += MESSAGE_TOKENS
         if isinstance(content, str):
-            tokens += estimate_tokens(content)
+            characters += len(content)
+            size += len(content.encode("utf-8", "surrogatepass"))
         elif content:
             for part in content:
-                tokens += estimate_tokens(part.text) if isinstance(part, TextPart) else PART_TOKENS
-    return tokens
+                if isinstance(part, TextPart):
+                    characters += len(part.text)
+                    size += len(part.text.encode("utf-8", "surrogatepass"))
+                else:
+                    tokens += PART_TOKENS
+    return tokens + estimate_length(characters, size)
 
 
 def expected_texts(texts: Iterable[str]) -> int:

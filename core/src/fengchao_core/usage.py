@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from fengchao_core.types import Currency, Money, Price, PriceTier, Usage, UsageSource
 from fengchao_core.types.shared import dataclass
@@ -29,6 +29,26 @@ NO_FAILURE: Final = ("ok", "retried")
 """The outcomes that a report does not count as a failed request."""
 
 _PER_1K = Decimal(1000)
+
+
+class Begun(NamedTuple):
+    """
+    A request that is about to be sent to a vendor: what its row would say if nobody lived to settle it.
+
+    Attributes:
+        id, request_id, key, group, model, started_at, streamed, operation: as in its `UsageRecord`.
+        prompt_tokens: estimated.
+    """
+
+    id: str
+    request_id: str
+    key: str
+    group: str
+    model: str
+    prompt_tokens: int
+    started_at: datetime
+    streamed: bool = False
+    operation: str = "chat"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,9 +220,12 @@ def estimate_tokens(text: str) -> int:
     Source: fitted once against Qwen's, cl100k's and o200k's tokenizers on a mixed Chinese-English text; within 10 %
     there. Rows that rest on it say `estimate`.
     """
-    if not text:
+    return estimate_length(len(text), len(text.encode("utf-8", "surrogatepass")))
+
+
+def estimate_length(characters: int, size: int) -> int:
+    """As `estimate_tokens`, of a text of so many characters that takes so many bytes in UTF-8."""
+    if not characters:
         return 0
-    if text.isascii():
-        return max(1, round(len(text) / 3.2))
-    wide = (len(text.encode("utf-8", "surrogatepass")) - len(text)) / 2
-    return max(1, round(0.7 * wide + (len(text) - wide) / 3.2))
+    wide = (size - characters) / 2
+    return max(1, round(0.7 * wide + (characters - wide) / 3.2))

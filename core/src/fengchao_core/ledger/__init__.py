@@ -2,7 +2,8 @@
 Where usage goes, from before a vendor is asked until its row is in the store.
 
     writer    takes reservations and rows from the pipeline, and brings rows to the store
-    journal   the file that stands before the store, so that a death of the process loses nothing
+    journal   the files that stand before the store, so that a death of the process loses nothing
+    tail      the last events of it, in memory that outlives the process
     events    what stands in it
     recovery  what other processes left in theirs
     bodies    what was sent and shown, where that is kept; never in a journal

@@ -22,7 +22,7 @@ from zlib import crc32
 import orjson
 
 from fengchao_core.types.shared import dataclass
-from fengchao_core.usage import UsageRecord
+from fengchao_core.usage import Begun, UsageRecord
 
 _CRC_LENGTH: Final = 9
 _LONGEST_LINE: Final = 4096
@@ -31,17 +31,7 @@ _LONGEST_TEXT: Final = 200
 FIELDS: Final = tuple(field.name for field in fields(UsageRecord))
 _row_values = attrgetter(*FIELDS)
 
-BEGUN: Final = (
-    "id",
-    "request_id",
-    "key",
-    "group",
-    "model",
-    "prompt_tokens",
-    "started_at",
-    "streamed",
-    "operation",
-)
+BEGUN: Final = Begun._fields
 _BEGUN_ONCE: Final = (
     *BEGUN[:6],
     "completion_tokens",
@@ -79,9 +69,9 @@ class Event:
     end: int
 
 
-def begun(*values: object) -> bytes:
-    """The line of a request that is about to be sent to a vendor: the values of `BEGUN`, in its order."""
-    return _line(("R", *values))
+def begun(request: Begun) -> bytes:
+    """The line of a request that is about to be sent to a vendor."""
+    return _line(("R", *request))
 
 
 def settled(row: UsageRecord) -> bytes:

@@ -2,11 +2,13 @@
 The journal of one process: a folder of its own, locked for as long as the process lives, with segments that only grow.
 
     <root>/<owner>/lock         held with flock: the kernel lets go of it when the process dies, however it dies
-    <root>/<owner>/000001.log   one event per line, one write(2) per event
+    <root>/<owner>/000001.log   one event per line
+    <root>/<owner>/tail         the last events, on their way to the newest segment
     <root>/kept/…               segments whose rows are all in the store, kept for a while to recount them
 
-A write goes to the page cache and survives the process; the disk is told to keep it in the background, so nothing waits
-for a disk. What is not on the disk yet is lost where the whole machine dies.
+An event is stored in the tail, which survives the process, the moment it happens; a few hundred of them go to the segment
+in one write, because a system call for each costs a request more than all else here. The disk is told to keep them in the
+background, so nothing waits for a disk. What is not on the disk yet is lost where the whole machine dies.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
+from math import inf
 from pathlib import Path
 from types import ModuleType
 from typing import Final
@@ -27,6 +30,7 @@ from typing import Final
 from fengchao_core.errors import SetupError
 from fengchao_core.ledger import events
 from fengchao_core.ledger.events import Position
+from fengchao_core.ledger.tail import Tail, complete
 from fengchao_core.logs import Log
 
 fcntl: ModuleType | None
@@ -47,8 +51,8 @@ class Journal:
     """
     A file that a process appends its events to.
 
-    `append` and `switch` are for the event loop; `sync`, `open_next`, `finish` and `archive` wait for the disk and belong
-    in a thread, one of them at a time.
+    `append`, `flush` and `switch` are for the event loop; `sync`, `open_next`, `finish` and `archive` wait for the disk
+    and belong in a thread, one of them at a time.
 
     Args:
         root: the folder of all journals of one store.
@@ -74,47 +78,47 @@ class Journal:
         making.rename(self.folder)  # only now can others see it, and it is locked already
         self._number = 0
         self._fd = -1
-        self._size = 0
+        self._written = 0  # of this segment; what follows is in the tail
         self._older_bytes = 0
         self._resumes_at = 0.0
         self._synced = 0
+        self._tail = Tail(self.folder)
         self.switch(self.open_next(), ())
         _sync_folder(root)
 
     @property
     def position(self) -> Position:
         """Just behind the last event."""
-        return Position(self._number, self._size)
+        return Position(self._number, self.size)
 
     @property
     def size(self) -> int:
         """Bytes of the segment that is being written."""
-        return self._size
+        return self._written + self._tail.size
 
     def append(self, line: bytes) -> bool:
-        """Write one event. False where that is not possible now: the disk is full, or the journal is."""
-        if self._resumes_at and not self._resumes():
-            return False
-        if self._older_bytes + self._size > self._most_bytes:
-            self._fail(OSError(f"{self._most_bytes} bytes of rows wait for the store"))
-            return False
+        """Keep one event, whatever becomes of this process. False where that is not possible now: the disk or the journal is full."""
+        return self._tail.put(line) or self._append_anew(line)
+
+    def flush(self) -> bool:
+        """Write what is in the tail to its segment. False where that is not possible now; it stays where it is."""
+        size = self._tail.size
         try:
-            written = os.write(self._fd, line)
+            if size and (not self._tail.is_safe() or os.write(self._fd, self._tail.data) != size):
+                raise OSError("the disk is full")
         except OSError as error:
             self._fail(error)
             return False
-        if written != len(line):
-            self._fail(OSError("the disk is full"))
-            return False
-        self._size += written
+        self._written += size
+        self._begin_tail()
         return True
 
     def sync(self) -> None:
-        """Wait until everything written is on the disk."""
-        size = self._size
-        if size != self._synced:
+        """Wait until everything flushed is on the disk."""
+        written = self._written
+        if written != self._synced:
             os.fdatasync(self._fd)
-            self._synced = size
+            self._synced = written
 
     def open_next(self) -> int:
         """Make the next segment, to be handed to `switch`. Raises `OSError`."""
@@ -132,12 +136,13 @@ class Journal:
             OSError: it cannot be written; the old one goes on.
         """
         start = events.header() + b"".join(carried)
-        if os.write(fd, start) != len(start):
+        if not self.flush() or os.write(fd, start) != len(start):
             raise OSError("the disk is full")
         old, self._fd = self._fd, fd
-        self._older_bytes += self._size
+        self._older_bytes += self._written
         self._number += 1
-        self._size, self._synced = len(start), 0
+        self._written, self._synced = len(start), 0
+        self._begin_tail()
         return old
 
     @staticmethod
@@ -164,10 +169,13 @@ class Journal:
         Args:
             is_done: everything is in the store and nothing is open; otherwise the folder stays for another process.
         """
+        is_whole = self.flush()
         self.sync()
         fd, self._fd = self._fd, -1  # a late row must not land in a file that got the same number
         os.close(fd)
-        if is_done:
+        self._resumes_at = inf
+        self._tail.close()
+        if is_done and is_whole:
             put_away(self.folder, self._root / KEPT, keep_bytes)
         if self._lock is not None:
             os.close(self._lock)
@@ -176,18 +184,41 @@ class Journal:
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:06d}.log"
 
+    def _append_anew(self, line: bytes) -> bool:
+        """As `append`, where the tail takes no more: it is full, or the journal is, or the disk was a moment ago."""
+        if self._resumes_at and not self._resumes():
+            return False
+        if not self.flush():
+            return False
+        self._tail.give(self._left)
+        if not self._tail.put(line):
+            self._fail(OSError(f"{self._most_bytes} bytes of rows wait for the store"))
+            return False
+        return self._tail.is_lasting or self.flush()
+
+    @property
+    def _left(self) -> int:
+        return self._most_bytes - self._older_bytes - self._written
+
+    def _begin_tail(self) -> None:
+        """What comes next is stored behind what is written, at once where nothing speaks against it."""
+        self._tail.begin(self._number, self._written)
+        is_open = self._tail.is_lasting and not self._resumes_at
+        self._tail.give(self._left if is_open else 0)
+
     def _resumes(self) -> bool:
-        if time.monotonic() < self._resumes_at:
+        if time.monotonic() < self._resumes_at or not self._tail.is_safe():
             return False
         self._resumes_at = 0.0
         return True
 
     def _fail(self, error: OSError) -> None:
-        """Undo half a line, and leave the disk alone for a moment."""
+        """Undo half a write, and leave the disk alone for a moment."""
         log.error("ledger.journal_fails", error=str(error), again_in_s=_DEGRADED_S)
         with contextlib.suppress(OSError):
-            os.ftruncate(self._fd, self._size)
+            os.ftruncate(self._fd, self._written)
         self._resumes_at = time.monotonic() + _DEGRADED_S
+        self._tail.give(0)
 
 
 def journal_folder(home: Path, store_url: str) -> Path:
@@ -202,8 +233,9 @@ def segments(folder: Path) -> list[tuple[int, Path]]:
 
 
 def put_away(folder: Path, kept: Path, keep_bytes: int) -> None:
-    """Move the segments of a journal that is through to those that are kept, and remove its folder."""
-    for _, path in segments(folder):
+    """Move the segments of a journal that is through to those that are kept, and remove its folder. Raises `OSError`."""
+    for number, path in segments(folder):
+        complete(number, path)
         path.rename(kept / f"{folder.name}-{path.name}")
     prune(kept, keep_bytes)
     shutil.rmtree(folder)

@@ -21,6 +21,7 @@ from typing import Any, Final
 from fengchao_core.ledger import events
 from fengchao_core.ledger.events import START, Position
 from fengchao_core.ledger.journal import KEPT, others, put_away, segments, taken_over
+from fengchao_core.ledger.tail import read_segment
 from fengchao_core.logs import Log
 from fengchao_core.store import UsageStore
 from fengchao_core.types import ModelCard, Usage
@@ -51,8 +52,8 @@ class Left:
 def shipped_before(folder: Path) -> Position:
     """How far the store had come when the journal's process wrote it down last."""
     found = START
-    for _, path in segments(folder):
-        for event in events.read(path.read_bytes(), kinds="P"):
+    for number, path in segments(folder):
+        for event in events.read(read_segment(number, path), kinds="P"):
             if event is not None and event.kind == "P":
                 found = max(found, Position(*event.values))
     return found
@@ -84,7 +85,7 @@ def rows_in(
     names: Sequence[str] = events.FIELDS
     begun: Sequence[str] = events.BEGUN
     for number, path in files:
-        for event in events.read(path.read_bytes(), kinds="HRS"):
+        for event in events.read(read_segment(number, path), kinds="HRS"):
             if event is None:
                 left.damaged += 1
                 continue

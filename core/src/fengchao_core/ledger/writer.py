@@ -26,7 +26,7 @@ from fengchao_core.logs import Log
 from fengchao_core.settings import LedgerSettings
 from fengchao_core.store import UsageStore
 from fengchao_core.telemetry import Telemetry
-from fengchao_core.usage import UsageRecord
+from fengchao_core.usage import Begun, UsageRecord
 
 log = Log()
 
@@ -51,20 +51,8 @@ class Ledger(Protocol):
         """Whether it is written down that a request began; where it is not, nobody need say so."""
         ...
 
-    def begin(
-        self,
-        id_: str,
-        request_id: str,
-        *,
-        key: str,
-        group: str,
-        model: str,
-        prompt_tokens: int,
-        started_at: datetime,
-        streamed: bool = False,
-        operation: str = "chat",
-    ) -> None:
-        """A vendor is about to be asked: what its row would say if nobody lived to settle it."""
+    def begin(self, request: Begun) -> None:
+        """A vendor is about to be asked."""
         ...
 
     def settle(self, row: UsageRecord) -> None:
@@ -103,7 +91,7 @@ class StoreLedger:
         self._shipped = START
         # So many rows on, everything before that place is in the store.
         self._unmarked, self._reached = 0, START
-        self._wake = asyncio.Event()
+        self._is_awake, self._wake = False, asyncio.Event()
         self._hurry = asyncio.Event()
         self._flushing = 0
         self._closing = asyncio.Event()
@@ -115,26 +103,12 @@ class StoreLedger:
         """Whether it is written down that a request began."""
         return self._journal is not None
 
-    def begin(
-        self,
-        id_: str,
-        request_id: str,
-        *,
-        key: str,
-        group: str,
-        model: str,
-        prompt_tokens: int,
-        started_at: datetime,
-        streamed: bool = False,
-        operation: str = "chat",
-    ) -> None:
+    def begin(self, request: Begun) -> None:
         """Write down that a vendor is about to be asked."""
         if self._journal is not None:
-            line = events.begun(
-                id_, request_id, key, group, model, prompt_tokens, started_at, streamed, operation
-            )
+            line = events.begun(request)
             if self._journal.append(line):
-                self._begun[id_] = line
+                self._begun[request.id] = line
 
     def settle(self, row: UsageRecord) -> None:
         """Take a row; it is written soon."""
@@ -154,7 +128,8 @@ class StoreLedger:
         if is_full:
             self._give_up(waiting.popleft())
         waiting.append(row)
-        self._rouse()
+        if not self._is_awake or len(waiting) == self._batch:
+            self._rouse()
 
     async def flush(self) -> None:
         """Wait until every row taken so far is in the store."""
@@ -186,7 +161,8 @@ class StoreLedger:
         self._hurry.set()
 
     def _rouse(self) -> None:
-        if not self._wake.is_set():
+        if not self._is_awake:
+            self._is_awake = True
             self._idle.clear()
             self._wake.set()
         elif len(self._waiting) == self._batch:
@@ -212,6 +188,7 @@ class StoreLedger:
             if self._waiting or self._spilled is not None:
                 continue
             self._wake.clear()
+            self._is_awake = False
             self._idle.set()
             if self._closing.is_set():
                 return
@@ -309,7 +286,8 @@ class StoreLedger:
         turn = 0
         while not self._closing.is_set():
             try:
-                await asyncio.to_thread(journal.sync)
+                if journal.flush():
+                    await asyncio.to_thread(journal.sync)
                 if journal.size >= settings.segment_bytes:
                     await self._rotate(journal)
                 if turn % rounds == 0:

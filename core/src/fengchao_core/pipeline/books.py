@@ -23,6 +23,7 @@ from fengchao_core.reservation import (
 )
 from fengchao_core.routing import Deployment
 from fengchao_core.types import Message, ModelCard
+from fengchao_core.usage import Begun
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
@@ -116,19 +117,23 @@ class Books:
         """A vendor is about to be asked: that is written down."""
         if self._ledger.is_journalled:
             caller, meter, reservation = exchange.caller, exchange.meter, exchange.reservation
+            request = exchange.request
+            expected = (
+                expected_prompt(request.messages)
+                if reservation is None
+                else reservation.prompt_tokens
+            )
             self._ledger.begin(
-                meter.id,
-                exchange.request_id,
-                key=caller.key,
-                group=caller.group,
-                model=exchange.model,
-                prompt_tokens=(
-                    expected_prompt(exchange.request.messages)
-                    if reservation is None
-                    else reservation.prompt_tokens
-                ),
-                started_at=meter.started_at,
-                streamed=exchange.request.stream,
+                Begun(
+                    meter.id,
+                    exchange.request_id,
+                    caller.key,
+                    caller.group,
+                    exchange.model,
+                    expected,
+                    meter.started_at,
+                    request.stream,
+                )
             )
 
     async def reserve(  # as `reserve_once`
@@ -167,14 +172,16 @@ class Books:
             meter.hold = await self._warden.reserve(caller, reservation, is_part=is_part)
         if self._ledger.is_journalled:
             self._ledger.begin(
-                meter.id,
-                meter.id,
-                key=caller.key,
-                group=caller.group,
-                model=model,
-                prompt_tokens=expected_texts(texts),
-                started_at=meter.started_at,
-                operation=operation,
+                Begun(
+                    meter.id,
+                    meter.id,
+                    caller.key,
+                    caller.group,
+                    model,
+                    expected_texts(texts),
+                    meter.started_at,
+                    operation=operation,
+                )
             )
 
     def asking(
