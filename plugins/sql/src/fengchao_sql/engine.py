@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Seque
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 from threading import Thread
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
 from sqlalchemy import (
@@ -33,6 +33,11 @@ from sqlalchemy.util import greenlet_spawn
 
 from fengchao_core.errors import SetupError, StoreUnavailable
 from fengchao_sql.connection import AsyncConnection, begun, connected
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from fengchao_sql.plain import PlainWriter
 
 T = TypeVar("T")
 
@@ -77,7 +82,7 @@ def locate(url: str, home: Path) -> URL:
 
 class Database:
     """
-    An engine, and the two ways to use it: `read()` and `write()`.
+    An engine, and the ways to use it: `read()` and `write()`; of SQLite, `write_at_once()` too.
 
     Serves any number of tasks of one loop. Whoever made it awaits `close()`.
 
@@ -94,6 +99,7 @@ class Database:
         self._unfinished: set[asyncio.Task[Any]] = set()
         self._threads: WeakSet[Thread] = WeakSet()
         self._turn: AbstractAsyncContextManager[Any]
+        self._plain: PlainWriter | None = None
         if self.is_sqlite:
             self._engine = self._open_sqlite()
             # One writer at a time: within the process tasks queue here, fairly, and not by polling SQLite's lock.
@@ -157,6 +163,26 @@ class Database:
         except self.failures as error:
             raise self._unavailable(error) from error
 
+    async def write_at_once(self, change: Callable[[sqlite3.Connection], object]) -> None:
+        """
+        As `write`, of SQLite alone: the change runs in a thread from its first statement to its last.
+
+        Raises:
+            StoreUnavailable: the database does not answer. Whether a commit that was under way is kept is then unknown.
+        """
+        plain = self._plain
+        if plain is None:
+            raise AssertionError("only SQLite is written to at once")
+
+        async def work() -> None:
+            async with self._turn:
+                await asyncio.to_thread(plain.write, change)
+
+        try:
+            await self.finish(work())
+        except self.failures as error:
+            raise self._unavailable(error) from error
+
     async def finish(self, work: Coroutine[Any, Any, T]) -> T:
         """
         Do a piece of work to its end, even where the caller is cancelled meanwhile; `close()` waits for it.
@@ -196,6 +222,8 @@ class Database:
         """Wait for what is under way, then close every connection."""
         if self._unfinished:
             await asyncio.wait(self._unfinished)
+        if self._plain is not None:
+            await asyncio.to_thread(self._plain.close)
         await greenlet_spawn(self._engine.dispose)
         # The driver gives up a connection that does not open without waiting for its thread, which would then speak to a
         # loop that is closed.
@@ -206,6 +234,9 @@ class Database:
         return StoreUnavailable(f"the database {self.title} does not answer: {reason(error)}")
 
     def _open_sqlite(self) -> Engine:
+        plain = importlib.import_module("fengchao_sql.plain")
+        self._plain = plain.PlainWriter(str(self.address.database), BUSY_TIMEOUT_MS / 1000)
+        self.failures = (*self.failures, plain.sqlite3.Error)
         engine = create_engine(
             self.address,
             hide_parameters=True,

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import importlib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from operator import itemgetter
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import (
     BigInteger,
@@ -27,6 +27,9 @@ from fengchao_core.usage import NO_FAILURE
 from fengchao_sql.connection import AsyncConnection
 from fengchao_sql.rows import COLUMNS, USUAL, Values
 from fengchao_sql.tables import DAY_US, metadata
+
+if TYPE_CHECKING:
+    import sqlite3
 
 HOUR_US: Final = 3_600_000_000
 
@@ -91,7 +94,13 @@ class RollUps:
 
     async def add(self, to: AsyncConnection, rows: Iterable[Values]) -> None:
         """Count rows that were just added, each once."""
-        await self._count(to, _sums(rows))
+        for text, values in self._statements(_sums(rows)):
+            await to.exec_driver_sql(text, values)
+
+    def add_at_once(self, to: sqlite3.Connection, rows: Iterable[Values]) -> None:
+        """As `add`, where the driver does not let others have their turn meanwhile."""
+        for text, values in self._statements(_sums(rows)):
+            to.executemany(text, values)
 
     async def exchange(
         self, to: AsyncConnection, old: Iterable[Values], new: Iterable[Values]
@@ -104,19 +113,21 @@ class RollUps:
         hours = _sums(new)
         for place, counts in _sums(old).items():
             _add(hours, place, [-count for count in counts])
-        await self._count(to, hours)
+        for text, values in self._statements(hours):
+            await to.exec_driver_sql(text, values)
         for table, _ in LENGTHS:
             await to.execute(delete(table).where(and_(*(table.c[name] == 0 for name in COUNTS))))
 
-    async def _count(self, to: AsyncConnection, hours: Sums) -> None:
+    def _statements(self, hours: Sums) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
+        """What adds the sums of hours, and those of their days: each text with the values of all its rows."""
         days: Sums = {}
         for place, counts in hours.items():
             _add(days, (place[0] // _HOURS_A_DAY, *place[1:]), counts)
         for table, sums in ((usage_hours, hours), (usage_days, days)):
-            # In one order, so that two transactions never wait for each other in a circle.
-            values = [(*place, *counts) for place, counts in sorted(sums.items())]
-            if values:
-                await to.exec_driver_sql(self._texts[table.name], values)
+            if sums:
+                # In one order, so that two transactions never wait for each other in a circle.
+                values = [(*place, *counts) for place, counts in sorted(sums.items())]
+                yield self._texts[table.name], values
 
 
 def _sums(rows: Iterable[Values]) -> Sums:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import chain
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Select, delete, select, update
 
@@ -30,6 +30,9 @@ from fengchao_sql.rows import (
     values_of,
 )
 from fengchao_sql.tables import to_micros, to_units, usage_rows
+
+if TYPE_CHECKING:
+    import sqlite3
 
 _BLOCKS = (256, 64, 16, 4, 1)
 """
@@ -79,7 +82,10 @@ class SqlUsage:
             values += self._values(rows[start : start + _BLOCKS[0]])
             await asyncio.sleep(0)  # others have their turn
         try:
-            await self._database.write(lambda to: self._add_new(to, values))
+            if self._database.is_sqlite:
+                await self._database.write_at_once(lambda to: self._add_at_once(to, values))
+            else:
+                await self._database.write(lambda to: self._add_new(to, values))
         except _KnownRows:
             # Somebody died between writing them and writing that down, or a task that ended wrote its row itself.
             await self._database.write(lambda to: self._add_unknown(to, values))
@@ -104,6 +110,13 @@ class SqlUsage:
             if done.rowcount != len(block):
                 raise _KnownRows
         await self._rollups.add(to, rows)
+
+    def _add_at_once(self, to: sqlite3.Connection, rows: Sequence[Values]) -> None:
+        """As `_add_new`."""
+        for block, text in self._blocks(rows):
+            if to.execute(text, tuple(chain.from_iterable(block))).rowcount != len(block):
+                raise _KnownRows
+        self._rollups.add_at_once(to, rows)
 
     async def _add_unknown(self, to: AsyncConnection, rows: Sequence[Values]) -> None:
         """As `_add_new`, but asks which rows were not there yet, and counts those."""
