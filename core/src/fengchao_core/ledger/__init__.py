@@ -6,6 +6,7 @@ Where usage goes, from before a vendor is asked until its row is in the store.
     tail      the last events of it, in memory that outlives the process
     events    what stands in it
     recovery  what other processes left in theirs
+    retention what is too old is deleted
     bodies    what was sent and shown, where that is kept; never in a journal
 """
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from fengchao_core.ledger.retention import FIRST_S, Closing, retain
 from fengchao_core.logs import Log
 
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ _MOST_WAITING_CHARS: Final = 32_000_000
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 5.0
 _CLOSING_ATTEMPTS: Final = 5
-_FIRST_SWEEP_S: Final = 60.0
-_SWEEP_EVERY_S: Final = 3600.0
-_SWEEP_PAUSE_S: Final = 0.2
 _SWEPT: Final = 500
 
 
@@ -47,7 +45,7 @@ class Bodies:
         settings: LedgerSettings,
         *,
         most_waiting: int = _MOST_WAITING_CHARS,
-        first_sweep_s: float = _FIRST_SWEEP_S,
+        first_sweep_s: float = FIRST_S,
     ) -> None:
         self.are_kept = settings.keep_bodies
         self.most_chars = settings.keep_bodies_chars
@@ -59,7 +57,7 @@ class Bodies:
         self._waiting: deque[tuple[BodyRecord, int]] = deque()
         self._chars = 0
         self._wake = asyncio.Event()
-        self._closing = asyncio.Event()
+        self._closing = Closing()
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -87,7 +85,15 @@ class Bodies:
 
     async def run(self) -> None:
         """Write bodies until `close()`; beside it, delete those that are too old."""
-        broom = asyncio.create_task(self._sweep(), name="fengchao-bodies-retention")
+        retaining = retain(
+            self._store,
+            lambda: datetime.now(UTC) - self._keep,
+            self._closing,
+            most=_SWEPT,
+            failed="bodies.sweep_failed",
+            first_s=self._first_sweep_s,
+        )
+        broom = asyncio.create_task(retaining, name="fengchao-bodies-retention")
         try:
             await self._write_all()
         finally:
@@ -103,7 +109,7 @@ class Bodies:
         while True:
             await self._wake.wait()
             if self._waiting and len(self._waiting) < _BATCH:
-                await self._is_closing_within(self._interval_s)
+                await self._closing.within(self._interval_s)
             if self._waiting and not await self._write():
                 log.warning("bodies.dropped", bodies=len(self._waiting))
                 self._waiting.clear()
@@ -134,22 +140,4 @@ class Bodies:
         written = {record.id for record, _ in batch}
         while self._waiting and self._waiting[0][0].id in written:
             self._chars -= self._waiting.popleft()[1]
-        return True
-
-    async def _sweep(self) -> None:
-        pause = self._first_sweep_s
-        while not await self._is_closing_within(pause):
-            try:
-                deleted = await self._store.forget(datetime.now(UTC) - self._keep, _SWEPT)
-            except Exception as error:  # the next round tries again
-                log.warning("bodies.sweep_failed", error=type(error).__name__)
-                deleted = 0
-            pause = _SWEEP_PAUSE_S if deleted == _SWEPT else _SWEEP_EVERY_S
-
-    async def _is_closing_within(self, seconds: float) -> bool:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._closing.wait()
-        except TimeoutError:
-            return False
         return True

@@ -22,6 +22,7 @@ from fengchao_core.ledger import events
 from fengchao_core.ledger.events import START, Position
 from fengchao_core.ledger.journal import Journal
 from fengchao_core.ledger.recovery import CardOf, Left, rows_left, some, take_over
+from fengchao_core.ledger.retention import Closing, retain
 from fengchao_core.logs import Log
 from fengchao_core.settings import LedgerSettings
 from fengchao_core.store import UsageStore
@@ -33,9 +34,6 @@ log = Log()
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 5.0
 _CLOSING_ATTEMPTS: Final = 5
-_FIRST_SWEEP_S: Final = 60.0
-_SWEEP_EVERY_S: Final = 3600.0
-_SWEEP_PAUSE_S: Final = 0.2
 _SWEPT: Final = 2000
 
 
@@ -94,7 +92,7 @@ class StoreLedger:
         self._is_awake, self._wake = False, asyncio.Event()
         self._hurry = asyncio.Event()
         self._flushing = 0
-        self._closing = asyncio.Event()
+        self._closing = Closing()
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -143,7 +141,7 @@ class StoreLedger:
     async def run(self) -> None:
         """Write rows until `close()`; beside it, look after the journal, one's own and those of the dead."""
         care = asyncio.create_task(self._care(), name="fengchao-journal")
-        broom = asyncio.create_task(self._sweep(), name="fengchao-retention")
+        broom = asyncio.create_task(self._retain(), name="fengchao-retention")
         try:
             await self._ship_all()
         finally:
@@ -303,30 +301,19 @@ class StoreLedger:
                     "ledger.care_failed", error=type(error).__name__, reason=str(error)[:200]
                 )
             turn += 1
-            await self._is_closing_within(settings.sync_s)
+            await self._closing.within(settings.sync_s)
 
-    async def _sweep(self) -> None:
-        """Delete the rows that are too old, a few at a time."""
-        if not self._settings.keep_days:
-            return
-        pause = _FIRST_SWEEP_S
-        while not await self._is_closing_within(pause):
-            today = datetime.combine(datetime.now(UTC).date(), time(), UTC)
-            before = today - timedelta(days=self._settings.keep_days)
-            try:
-                deleted = await self._store.forget(before, _SWEPT)
-            except Exception as error:  # the next round tries again
-                log.warning("ledger.sweep_failed", error=type(error).__name__)
-                deleted = 0
-            pause = _SWEEP_PAUSE_S if deleted == _SWEPT else _SWEEP_EVERY_S
-
-    async def _is_closing_within(self, seconds: float) -> bool:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._closing.wait()
-        except TimeoutError:
-            return False
-        return True
+    async def _retain(self) -> None:
+        """Delete the rows that are too old."""
+        days = self._settings.keep_days
+        if days:
+            await retain(
+                self._store,
+                lambda: datetime.combine(datetime.now(UTC).date(), time(), UTC) - timedelta(days),
+                self._closing,
+                most=_SWEPT,
+                failed="ledger.sweep_failed",
+            )
 
     async def _rotate(self, journal: Journal) -> None:
         """Begin a new segment, and put away those that are through. What is still open is carried over."""
