@@ -261,3 +261,16 @@ def test_a_segment_that_cannot_grow_loses_nothing(tmp_path):
     assert "4000" == done.stdout.split()[-1]
     assert "ledger.journal_fails" in done.stdout + done.stderr
     assert {str(number) for number in range(4000)} >= asyncio.run(kept_after_recovery(tmp_path))
+
+
+def test_a_segment_that_cannot_be_begun_is_closed(tmp_path, monkeypatch):
+    """Each round tries again while the disk is full: none of them may cost the process a file."""
+    journal = Journal(tmp_path, most_bytes=PLENTY)
+    journal.append(events.begun(begun("a")))
+    monkeypatch.setattr(os, "statvfs", lambda _path: SimpleNamespace(f_bavail=10, f_frsize=4096))
+    fd = journal.open_next()
+    with pytest.raises(OSError, match="full"):
+        journal.switch(fd, ())
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(fd)
+    die(journal)

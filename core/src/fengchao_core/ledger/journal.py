@@ -133,11 +133,15 @@ class Journal:
             the old segment, to be handed to `finish`.
 
         Raises:
-            OSError: it cannot be written; the old one goes on.
+            OSError: it cannot be written; the old one goes on, and the new one is closed.
         """
         start = events.header() + b"".join(carried)
-        if not self.flush() or os.write(fd, start) != len(start):
-            raise OSError("the disk is full")
+        try:
+            if not self.flush() or os.write(fd, start) != len(start):
+                raise OSError("the disk is full")
+        except OSError:
+            os.close(fd)
+            raise
         old, self._fd = self._fd, fd
         self._older_bytes += self._written
         self._number += 1
