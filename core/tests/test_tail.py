@@ -274,3 +274,39 @@ def test_a_segment_that_cannot_be_begun_is_closed(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(fd)
     die(journal)
+
+
+async def test_a_disk_that_has_an_older_tail_loses_none_of_its_segment(tmp_path):
+    """Where the machine died and parts of the tail never reached the disk, what was synced stays, each row once."""
+    journal = Journal(tmp_path, most_bytes=PLENTY)
+    for number in range(40):
+        journal.append(events.settled(row(f"a{number}")))
+    first_page = (journal.folder / NAME).read_bytes()[:4096]
+    journal.flush()
+    for number in range(200):
+        journal.append(events.settled(row(f"b{number}")))
+    journal.flush()
+    journal.sync()
+    die(journal)
+    path = journal.folder / NAME
+    path.write_bytes(first_page + path.read_bytes()[4096:])
+    usage = MemoryStore().usage
+    await take_over(tmp_path, None, usage, lambda _model: None, PLENTY)
+    assert 240 == len(await usage.rows())
+    assert 0 == (await recount(tmp_path, usage)).doubled
+
+
+async def test_what_stands_behind_a_loss_is_not_taken_for_shipped(tmp_path):
+    """A mark names a place: rows behind it stay behind it where the disk lost some before it."""
+    journal = Journal(tmp_path, most_bytes=PLENTY)
+    for number in range(10):
+        journal.append(events.settled(row(f"a{number}")))
+    journal.flush()
+    journal.append(events.shipped(journal.position))
+    journal.append(events.settled(row("b")))
+    die(journal)
+    ((_, path),) = segments(journal.folder)
+    os.truncate(path, 700)
+    usage = MemoryStore().usage
+    await take_over(tmp_path, None, usage, lambda _model: None, PLENTY)
+    assert ["b"] == [kept.id for kept in await usage.rows()]

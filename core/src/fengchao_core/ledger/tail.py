@@ -28,6 +28,7 @@ _START: Final = 64
 _SEGMENT, _OFFSET, _COUNT = range(3)
 _LEAST_FREE: Final = 4 * 1024 * 1024
 _READINGS: Final = 100
+_MOST_LOST: Final = 64 * 1024 * 1024
 
 
 class Staged(NamedTuple):
@@ -186,12 +187,24 @@ def complete(number: int, path: Path) -> None:
 
 
 def _joined(number: int, data: bytes, staged: Staged | None) -> bytes:
-    """What a segment's file has, and what the tail has behind it, where that was not written, or not to its end."""
-    if staged is None or staged.segment != number or data.startswith(staged.data, staged.offset):
+    """
+    What a segment's file has, and what the tail has behind it, where that was not written, or not to its end.
+
+    Where the machine died, the disk may have file and tail as they were at different instants: then each is kept whole,
+    and nothing stands before the offset it had, because what is before a mark counts as shipped.
+    """
+    if staged is None or staged.segment != number:
         return data
-    before = data[: staged.offset]
-    if before and not before.endswith(
-        b"\n"
-    ):  # the machine died, and the disk has less than was written
-        before += b"\n"
-    return before + staged.data
+    behind = data[staged.offset :]
+    if behind.startswith(staged.data):
+        return data
+    if staged.data.startswith(behind):
+        lost = staged.offset - len(data)
+        gap = b"" if lost <= 0 else b"\n".rjust(min(lost, _MOST_LOST))
+        return data[: staged.offset] + gap + staged.data
+    known = set(data.split(b"\n"))
+    more = [line for line in staged.data.split(b"\n")[:-1] if line not in known]
+    if not more:
+        return data
+    end = b"" if data.endswith(b"\n") else b"\n"
+    return data + end + b"\n".join(more) + b"\n"
