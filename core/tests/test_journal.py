@@ -522,3 +522,22 @@ async def test_open_requests_behind_a_damaged_header_are_read(tmp_path):
     usage = MemoryStore().usage
     await recover(tmp_path, usage)
     assert {"a": "unknown"} == await outcomes(usage)
+
+
+async def test_a_journal_that_was_full_goes_on_once_its_rows_are_in_the_store(tmp_path):
+    """Segments whose rows are in the store give their room back, also where the last one never gets long."""
+    usage = Away()
+    journal = Journal(tmp_path, most_bytes=70_000)
+    changes = {"segment_bytes": 16_000, "sync_s": 0.01, "journal_bytes": 70_000}
+    async with running(usage, journal, **changes) as ledger:
+        number = 0
+        while journal.append(events.begun(begun("x"))):
+            ledger.settle(row(str(number := number + 1)))
+            await asyncio.sleep(0.001)
+        usage.is_away = False
+        ledger.settle(row("last"))
+        await ledger.flush()
+        async with asyncio.timeout(20):
+            while not journal.append(events.begun(begun("x"))):
+                await asyncio.sleep(0.05)
+    assert number + 1 == len(await usage.kept.rows())

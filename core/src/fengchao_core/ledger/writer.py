@@ -35,6 +35,7 @@ _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 5.0
 _CLOSING_ATTEMPTS: Final = 5
 _SWEPT: Final = 2000
+_LEAST_SEGMENTS: Final = 4
 
 
 class Ledger(Protocol):
@@ -281,13 +282,18 @@ class StoreLedger:
             return
         settings = self._settings
         rounds = max(1, round(settings.takeover_s / settings.sync_s))
-        turn = 0
+        # A journal that got full has room again once its older segments are in the store: there must be older ones.
+        most = min(settings.segment_bytes, settings.journal_bytes // _LEAST_SEGMENTS)
+        turn = archived = 0
         while not self._closing.is_set():
             try:
                 if journal.flush():
                     await asyncio.to_thread(journal.sync)
-                if journal.size >= settings.segment_bytes:
+                if journal.size >= most:
                     await self._rotate(journal)
+                if archived != (shipped := self._shipped.segment):
+                    await asyncio.to_thread(journal.archive, shipped, settings.kept_bytes)
+                    archived = shipped
                 if turn % rounds == 0:
                     await take_over(
                         journal.folder.parent,
@@ -316,11 +322,10 @@ class StoreLedger:
             )
 
     async def _rotate(self, journal: Journal) -> None:
-        """Begin a new segment, and put away those that are through. What is still open is carried over."""
+        """Begin a new segment. What is still open is carried over."""
         fd = await asyncio.to_thread(journal.open_next)
         old = journal.switch(fd, self._begun.values())
         await asyncio.to_thread(journal.finish, old)
-        await asyncio.to_thread(journal.archive, self._shipped.segment, self._settings.kept_bytes)
 
 
 def open_journal(folder: Path, settings: LedgerSettings) -> Journal | None:
