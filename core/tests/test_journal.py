@@ -541,3 +541,28 @@ async def test_a_journal_that_was_full_goes_on_once_its_rows_are_in_the_store(tm
             while not journal.append(events.begun(begun("x"))):
                 await asyncio.sleep(0.05)
     assert number + 1 == len(await usage.kept.rows())
+
+
+async def test_segments_are_put_away_while_others_are_caught_up_with(tmp_path):
+    """What is written from the journal alone is read from where that began; what is before may go meanwhile."""
+    usage = Away()
+    journal = Journal(tmp_path, most_bytes=PLENTY)
+    journal.append(events.settled(row("early")))
+    journal.finish(journal.switch(journal.open_next(), ()))
+    ledger = StoreLedger(usage, LedgerSettings(interval_s=0, capacity=1), Telemetry(), journal)
+    for number in range(4):
+        ledger.settle(row(str(number)))
+    usage.is_away = False
+    ((_, path), _) = segments(journal.folder)
+    path.unlink()
+    path.symlink_to("gone, and listed all the same")
+    task = asyncio.create_task(ledger.run())
+    try:
+        async with asyncio.timeout(5):
+            while len(await usage.kept.rows()) < 4 and not task.done():
+                await asyncio.sleep(0.01)
+    finally:
+        path.unlink()
+        await ledger.close()
+        await task
+    assert set("0123") == set(await outcomes(usage.kept))

@@ -20,8 +20,8 @@ from typing import Final, Protocol
 
 from fengchao_core.ledger import events
 from fengchao_core.ledger.events import START, Position
-from fengchao_core.ledger.journal import Journal
-from fengchao_core.ledger.recovery import CardOf, Left, rows_left, some, take_over
+from fengchao_core.ledger.journal import Journal, segments
+from fengchao_core.ledger.recovery import CardOf, Left, rows_in, some, take_over
 from fengchao_core.ledger.retention import Closing, retain
 from fengchao_core.logs import Log
 from fengchao_core.settings import LedgerSettings
@@ -226,7 +226,10 @@ class StoreLedger:
             raise AssertionError("only a journal takes what memory does not")
         until = self._journal.position
         self._spilled = None
-        rows = rows_left(self._journal.folder, start, Left(), until=until)
+        files = await asyncio.to_thread(segments, self._journal.folder)
+        # Those before are in the store, and may be put away while this reads.
+        behind = [file for file in files if file[0] >= start.segment]
+        rows = rows_in(behind, start, Left(), until=until)
         while batch := await asyncio.to_thread(some, rows, self._batch):
             if not await self._add([row for row, _ in batch]):
                 self._spilled = start
