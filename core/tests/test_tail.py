@@ -310,3 +310,30 @@ async def test_what_stands_behind_a_loss_is_not_taken_for_shipped(tmp_path):
     usage = MemoryStore().usage
     await take_over(tmp_path, None, usage, lambda _model: None, PLENTY)
     assert ["b"] == [kept.id for kept in await usage.rows()]
+
+
+async def test_what_was_written_is_synced_where_no_more_can_be(tmp_path, monkeypatch):
+    """A disk that got full keeps what it took before; and a sync that fails at the end does not keep the lock."""
+    journal = Journal(tmp_path, most_bytes=PLENTY)
+    journal.append(events.settled(row("a")))
+    journal.flush()
+    journal.append(events.settled(row("b")))
+    synced = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def fdatasync(_fd: int) -> None:
+        loop.call_soon_threadsafe(synced.set)
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "statvfs", lambda _path: SimpleNamespace(f_bavail=10, f_frsize=4096))
+    monkeypatch.setattr(os, "fdatasync", fdatasync)
+    usage = MemoryStore().usage
+    ledger = StoreLedger(usage, LedgerSettings(interval_s=0), Telemetry(), journal)
+    task = asyncio.create_task(ledger.run())
+    try:
+        async with asyncio.timeout(5):
+            await synced.wait()
+    finally:
+        await ledger.close()
+        await task
+    assert {"a", "b"} == await kept_after_recovery(tmp_path)

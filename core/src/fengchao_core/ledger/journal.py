@@ -174,7 +174,11 @@ class Journal:
             is_done: everything is in the store and nothing is open; otherwise the folder stays for another process.
         """
         is_whole = self.flush()
-        self.sync()
+        try:
+            self.sync()
+        except OSError as error:
+            self._fail(error)
+            is_whole = False
         fd, self._fd = self._fd, -1  # a late row must not land in a file that got the same number
         os.close(fd)
         self._resumes_at = inf

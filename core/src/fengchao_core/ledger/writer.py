@@ -290,8 +290,8 @@ class StoreLedger:
         turn = archived = 0
         while not self._closing.is_set():
             try:
-                if journal.flush():
-                    await asyncio.to_thread(journal.sync)
+                journal.flush()
+                await asyncio.to_thread(journal.sync)
                 if journal.size >= most:
                     await self._rotate(journal)
                 if archived != (shipped := self._shipped.segment):
