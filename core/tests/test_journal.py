@@ -21,7 +21,13 @@ from fengchao_core.ledger import StoreLedger, events
 from fengchao_core.ledger.events import Position
 from fengchao_core.ledger.journal import Journal, others, segments
 from fengchao_core.ledger.recount import recount
-from fengchao_core.ledger.recovery import Left, rows_left, shipped_before, take_over
+from fengchao_core.ledger.recovery import (
+    Left,
+    rows_in,
+    rows_left,
+    shipped_before,
+    take_over,
+)
 from fengchao_core.settings import LedgerSettings
 from fengchao_core.telemetry import Telemetry
 from fengchao_core.types import ModelCard, Price
@@ -566,3 +572,15 @@ async def test_segments_are_put_away_while_others_are_caught_up_with(tmp_path):
         await ledger.close()
         await task
     assert set("0123") == set(await outcomes(usage.kept))
+
+
+async def test_a_segment_that_is_put_away_while_it_is_counted_is_counted(tmp_path):
+    """A recount beside a living process finds what that has moved meanwhile."""
+    journal = Journal(tmp_path, most_bytes=PLENTY)
+    journal.append(events.settled(row("a")))
+    journal.finish(journal.switch(journal.open_next(), ()))
+    journal.append(events.settled(row("b")))
+    listed = segments(journal.folder)
+    journal.archive(2, PLENTY)
+    assert ["a", "b"] == [found.id for found, _ in rows_in(listed, events.START, Left())]
+    die(journal)

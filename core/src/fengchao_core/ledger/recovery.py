@@ -53,7 +53,7 @@ def shipped_before(folder: Path) -> Position:
     """How far the store had come when the journal's process wrote it down last."""
     found = START
     for number, path in segments(folder):
-        for event in events.read(read_segment(number, path), kinds="P"):
+        for event in events.read(_read(number, path), kinds="P"):
             if event is not None and event.kind == "P":
                 found = max(found, Position(*event.values))
     return found
@@ -85,7 +85,7 @@ def rows_in(
     names: Sequence[str] = events.FIELDS
     begun: Sequence[str] = events.BEGUN
     for number, path in files:
-        for event in events.read(read_segment(number, path), kinds="HRS"):
+        for event in events.read(_read(number, path), kinds="HRS"):
             if event is None:
                 left.damaged += 1
                 continue
@@ -164,6 +164,13 @@ def some(
 ) -> list[tuple[UsageRecord, Position]]:
     """The next few rows; empty at the end. Reads a file, so it belongs in a thread."""
     return list(islice(rows, most))
+
+
+def _read(number: int, path: Path) -> bytes:
+    try:
+        return read_segment(number, path)
+    except FileNotFoundError:  # its process lives, and has put it away since it was listed
+        return (path.parent.parent / KEPT / f"{path.parent.name}-{path.name}").read_bytes()
 
 
 def _priced(row: UsageRecord, card: ModelCard | None) -> UsageRecord:
