@@ -114,6 +114,9 @@ async def test_nasty_row_holds_up_nobody(store, make_row):
         {"images": float("nan"), "duration_ms": float("inf")},
         {"cost": Decimal("NaN")},
         {"started_at": datetime(2026, 1, 1)},  # noqa: DTZ001  # without a zone: that is what is wrong
+        {"usage_source": None, "provider": "\ud800"},
+        {"error": "half \udc00", "price_since": object()},
+        {"key": None, "operation": 7, "disconnect": ("cut",)},
     ],
 )
 async def test_a_row_that_is_none_holds_nothing_up(store, make_row, wrong):

@@ -246,7 +246,10 @@ def put_away(folder: Path, kept: Path, keep_bytes: int) -> None:
         complete(number, path)
         path.rename(kept / f"{folder.name}-{path.name}")
     prune(kept, keep_bytes)
-    shutil.rmtree(folder)
+    # Out of sight first: a folder that has lost its lock and not yet all else could never be taken over.
+    gone = folder.with_name(f".{folder.name}")
+    folder.rename(gone)
+    shutil.rmtree(gone)
 
 
 def prune(kept: Path, keep_bytes: int) -> None:

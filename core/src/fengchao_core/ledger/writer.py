@@ -1,8 +1,8 @@
 """
 Where usage rows go between the end of a request and the store.
 
-A request never waits for a disk or a database: its row is written to the journal, which is memory until the system finds
-time, and handed over. One owned task takes what has gathered, in batches, one transaction each: under a steady load a
+A request never waits for a disk or a database: its row is stored in the journal, which is memory that outlives the
+process, and handed over. One owned task takes what has gathered, in batches, one transaction each: under a steady load a
 few in a second, not one per request. While the store is away rows wait, in memory up to a capacity and beyond it in the
 journal alone; a row is kept once, whatever is repeated, because it carries its own id.
 """

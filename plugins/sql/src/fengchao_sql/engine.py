@@ -44,6 +44,7 @@ T = TypeVar("T")
 BUSY_TIMEOUT_MS = 5000
 """How long SQLite waits for another process's transaction to end."""
 
+_MISFITS = {"IntegrityError", "DataError", "ProgrammingError", "UnicodeEncodeError"}
 _CONNECTIONS = 5
 _THREAD_END_S = 5.0
 _POOL_TIMEOUT_S = 10
@@ -304,6 +305,15 @@ def insert_once(table: Table, columns: Sequence[str], *, unique: str, dialect: D
     if list(columns) != compiled.positiontup:
         raise ValueError("the columns must be named in the table's order")
     return str(compiled)
+
+
+def is_misfit(error: Exception) -> bool:
+    """Whether the database, or its driver, does not take a value, rather than not answer: to try again is no use."""
+    cause = error.__cause__ if isinstance(error, StoreUnavailable) else error
+    cause = getattr(cause, "orig", None) or cause
+    # Each driver has errors of its own, all with the names of Python's database interface.
+    names = {kind.__name__ for kind in type(cause).__mro__}
+    return not names.isdisjoint(_MISFITS)
 
 
 def reason(error: Exception) -> str:

@@ -43,6 +43,32 @@ ID: Final = USUAL.index("id")
 NOT_TAKEN: Final = (TypeError, ValueError, ArithmeticError)
 """What is raised for a value that no row can hold."""
 
+_COUNTS: Final = (
+    "attempts",
+    "duration_ms",
+    "prompt_tokens",
+    "completion_tokens",
+    "cached_tokens",
+    "reasoning_tokens",
+    "images",
+    "searches",
+    "vectors",
+)
+_TEXTS: Final = (
+    "id",
+    "request_id",
+    "key",
+    "group",
+    "model",
+    "provider",
+    "outcome",
+    "error",
+    "usage_source",
+    "operation",
+    "disconnect",
+)
+_TEXTS_OR_NONE: Final = ("currency", "price_since", "price_version")
+
 Values = tuple[Any, ...]
 """A row in the order of `USUAL` or `COLUMNS`."""
 
@@ -174,29 +200,28 @@ def mended_values_of(row: UsageRecord, flag: Callable[[bool], object]) -> Values
     """As `values_of`; a row that is none is kept as near to itself as it can be, and logged."""
     try:
         return values_of(row, flag)
-    except NOT_TAKEN as error:
-        log.warning(
-            "usage.row_mended", id=row.id, provider=row.provider, error=type(error).__name__
-        )
+    except NOT_TAKEN:
+        return values_of(mended(row), flag)
+
+
+def mended(row: UsageRecord) -> UsageRecord:
+    """A row that every database takes, as near to this one as it can be: itself, unless something is wrong with it."""
     cost = row.cost if row.cost is not None and row.cost.is_finite() else None
     start = row.started_at
-    mended = replace(
-        row,
-        attempts=_count(row.attempts),
-        duration_ms=_count(row.duration_ms),
-        prompt_tokens=_count(row.prompt_tokens),
-        completion_tokens=_count(row.completion_tokens),
-        cached_tokens=_count(row.cached_tokens),
-        reasoning_tokens=_count(row.reasoning_tokens),
-        images=_count(row.images),
-        searches=_count(row.searches),
-        vectors=_count(row.vectors),
-        first_delta_ms=None if row.first_delta_ms is None else _count(row.first_delta_ms),
-        started_at=start if start.tzinfo is not None else start.replace(tzinfo=UTC),
-        cost=cost,
-        currency=row.currency if cost is not None else None,
-    )
-    return values_of(mended, flag)
+    changes: dict[str, Any] = {name: _count(getattr(row, name)) for name in _COUNTS}
+    changes |= {name: _text(getattr(row, name)) for name in _TEXTS}
+    changes |= {name: _text(getattr(row, name)) or None for name in _TEXTS_OR_NONE}
+    changes["first_delta_ms"] = None if row.first_delta_ms is None else _count(row.first_delta_ms)
+    changes["started_at"] = start if start.tzinfo is not None else start.replace(tzinfo=UTC)
+    changes["streamed"] = bool(row.streamed)
+    changes["cost"] = cost
+    if cost is None:
+        changes["currency"] = None
+    new = replace(row, **changes)
+    if new == row:
+        return row
+    log.warning("usage.row_mended", id=new.id, provider=new.provider)
+    return new
 
 
 def _count(number: object) -> int:
@@ -204,3 +229,8 @@ def _count(number: object) -> int:
     if not isinstance(number, int):
         number = int(number) if isinstance(number, float) and isfinite(number) else 0
     return max(0, min(number, LARGEST_COUNT))
+
+
+def _text(value: object) -> str:
+    """A text as a row takes it; empty where it is none."""
+    return fitted(value) if isinstance(value, str) else ""

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Select, delete, select, update
 
+from fengchao_core.errors import StoreUnavailable
 from fengchao_core.reports import UsageQuery, UsageSum
 from fengchao_core.store import UsageGrouping
 from fengchao_core.usage import UsageRecord, UsageTotals
 from fengchao_sql import reports
 from fengchao_sql.connection import AsyncConnection
-from fengchao_sql.engine import Database
+from fengchao_sql.engine import Database, is_misfit
 from fengchao_sql.rollups import HOUR_US, RollUps, usage_hours
 from fengchao_sql.rows import (
     COLUMNS,
@@ -25,6 +26,7 @@ from fengchao_sql.rows import (
     NOT_TAKEN,
     USUAL,
     Values,
+    mended,
     mended_values_of,
     record_of,
     values_of,
@@ -81,6 +83,14 @@ class SqlUsage:
         for start in range(0, len(rows), _BLOCKS[0]):
             values += self._values(rows[start : start + _BLOCKS[0]])
             await asyncio.sleep(0)  # others have their turn
+        try:
+            await self._write(values)
+        except (StoreUnavailable, UnicodeEncodeError) as error:
+            if not is_misfit(error):
+                raise
+            await self._write([values_of(mended(row), self._flag) for row in rows])
+
+    async def _write(self, values: Sequence[Values]) -> None:
         try:
             if self._database.is_sqlite:
                 await self._database.write_at_once(lambda to: self._add_at_once(to, values))
