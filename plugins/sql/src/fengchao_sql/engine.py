@@ -309,11 +309,13 @@ def insert_once(table: Table, columns: Sequence[str], *, unique: str, dialect: D
 
 def is_misfit(error: Exception) -> bool:
     """Whether the database, or its driver, does not take a value, rather than not answer: to try again is no use."""
-    cause = error.__cause__ if isinstance(error, StoreUnavailable) else error
-    cause = getattr(cause, "orig", None) or cause
-    # Each driver has errors of its own, all with the names of Python's database interface.
-    names = {kind.__name__ for kind in type(cause).__mro__}
-    return not names.isdisjoint(_MISFITS)
+    seen: BaseException | None = error
+    while seen is not None:
+        # Each driver has errors of its own, all with the names of Python's database interface.
+        if not _MISFITS.isdisjoint(kind.__name__ for kind in type(seen).__mro__):
+            return True
+        seen = getattr(seen, "orig", None) or seen.__cause__
+    return False
 
 
 def reason(error: Exception) -> str:
