@@ -86,10 +86,21 @@ def die(journal: Journal) -> None:
     os.close(journal._lock)
 
 
+class Ids:
+    """A usage store that knows which rows it was given: the one in memory forgets some of so many."""
+
+    def __init__(self) -> None:
+        self.given: list[str] = []
+
+    async def add(self, rows) -> None:
+        self.given += [row.id for row in rows]
+
+
 async def kept_after_recovery(root) -> set[str]:
-    usage = MemoryStore().usage
+    usage = Ids()
     await take_over(root, None, usage, lambda _model: None, PLENTY)
-    return {kept.id for kept in await usage.rows(limit=1_000_000)}
+    assert len(usage.given) == len({*usage.given})
+    return {*usage.given}
 
 
 def write_for(folder, seconds: float) -> tuple[str, int]:
@@ -117,10 +128,10 @@ async def test_a_killed_process_has_stored_what_it_went_on_from(tmp_path):
         left = Left()
         assert [] == list(rows_left(root / folder, events.START, left))
         known = sorted(map(int, left.reserved))
-        assert list(range(1, len(known) + 1)) == known
+        assert [1, len(known)] == [known[0], known[-1]]
         assert len(known) >= last > 0
         assert 0 == left.damaged
-        assert {str(number) for number in known} == await kept_after_recovery(root)
+        assert not {str(number) for number in known} ^ await kept_after_recovery(root)
         (kept,) = (root / KEPT).glob("*.log")
         assert len(known) == kept.read_bytes().count(b'["R"')
 
@@ -132,8 +143,8 @@ def test_it_is_read_while_it_is_written(tmp_path):
         try:
             folder = tmp_path / writer.stdout.readline().decode().strip()
             os.set_blocking(writer.stdout.fileno(), False)
-            seen = 0
-            for _ in range(20):  # each reads all: its time grows with their square
+            seen = readings = 0
+            while readings < 20:
                 writer.stdout.read(1 << 20)
                 left = Left()
                 assert [] == list(rows_left(folder, events.START, left))
@@ -142,7 +153,8 @@ def test_it_is_read_while_it_is_written(tmp_path):
                 assert len(known) >= seen
                 assert 0 == left.damaged
                 seen = len(known)
-            assert seen
+                readings += bool(seen)
+                assert writer.poll() is None
         finally:
             writer.kill()
 

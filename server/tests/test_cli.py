@@ -16,6 +16,7 @@ from fengchao_core import Gateway, Settings
 from fengchao_core.jobs import JobKind
 from fengchao_core.ledger import events
 from fengchao_core.ledger.journal import journal_folder
+from fengchao_core.usage import Begun
 from fengchao_server.cli import main
 
 
@@ -308,8 +309,8 @@ def test_usage_is_verified(fengchao, tmp_path):
     assert "0 lost, 0 doubled" in fengchao("usage", "verify").stdout
     folder = journal_folder(tmp_path / "home", Settings().store.url) / "kept"
     folder.mkdir(parents=True)
-    began = events.begun("r1", "r1", "k", "", "m", 1, datetime.now(UTC), False, "embeddings")
-    (folder / "0-1-a-000001.log").write_bytes(events.header() + began)
+    request = Begun("r1", "r1", "k", "", "m", 1, datetime.now(UTC), operation="embeddings")
+    (folder / "0-1-a-000001.log").write_bytes(events.header() + events.begun(request))
     said = fengchao("usage", "verify", "--json", code=1).stdout
     assert (1, ["r1"], 0) == tuple(json.loads(said)[k] for k in ("lost", "lost_ids", "doubled"))
 

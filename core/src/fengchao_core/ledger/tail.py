@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 
 NAME: Final = "tail"
 
-_ROOM: Final = 256 * 1024
+_ROOM: Final = 64 * 1024
 _HEADER: Final = struct.Struct("=QQQ")
 _START: Final = 64
 _SEGMENT, _OFFSET, _COUNT = range(3)
