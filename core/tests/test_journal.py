@@ -244,6 +244,17 @@ async def test_rows_beyond_the_memory_wait_in_the_journal(tmp_path):
     assert 41 == len(await usage.kept.rows())
 
 
+async def test_a_journal_that_cannot_be_put_away_is_left_to_another(tmp_path):
+    """Its owner lets go of it all the same, and the next process brings it home."""
+    journal = Journal(tmp_path, most_bytes=PLENTY)
+    journal.append(events.settled(row("a")))
+    (tmp_path / "kept").rmdir()
+    with pytest.raises(FileNotFoundError):
+        journal.close(is_done=True, keep_bytes=PLENTY)
+    (tmp_path / "kept").mkdir()
+    assert 1 == await recover(tmp_path, MemoryStore().usage)
+
+
 async def test_what_the_store_has_is_not_sent_again(tmp_path):
     """After a death only the rows behind the last mark go to the store."""
     journal = Journal(tmp_path, most_bytes=PLENTY)

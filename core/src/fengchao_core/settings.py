@@ -171,7 +171,7 @@ class LedgerSettings(Section):
         journal: write each request into a journal in the data folder before its row is in the store, so that a death of
             the process loses nothing.
         journal_bytes: the most that rows which the store does not have yet may take of the disk, per process.
-        segment_bytes: the length of a journal's file from which the next is begun.
+        segment_bytes: the length of a journal's file from which the next is begun; at most a quarter of `journal_bytes`.
         kept_bytes: how much of the journals is kept once their rows are in the store, for `fengchao usage verify`.
         sync_s: how often the disk is told to keep the journal.
         takeover_s: how often this process looks for journals of processes that died.

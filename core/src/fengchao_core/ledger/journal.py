@@ -162,7 +162,7 @@ class Journal:
         for number, path in segments(self.folder):
             if number < min(before, self._number):
                 size = path.stat().st_size
-                path.rename(self._root / KEPT / f"{self.folder.name}-{path.name}")
+                path.rename(kept_as(path))
                 self._older_bytes = max(0, self._older_bytes - size)
         prune(self._root / KEPT, keep_bytes)
 
@@ -183,11 +183,13 @@ class Journal:
         os.close(fd)
         self._resumes_at = inf
         self._tail.close()
-        if is_done and is_whole:
-            put_away(self.folder, self._root / KEPT, keep_bytes)
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        try:
+            if is_done and is_whole:
+                put_away(self.folder, self._root / KEPT, keep_bytes)
+        finally:
+            if self._lock is not None:
+                os.close(self._lock)
+                self._lock = None
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:06d}.log"
@@ -240,11 +242,16 @@ def segments(folder: Path) -> list[tuple[int, Path]]:
     return sorted((int(path.stem), path) for path in folder.glob("*.log") if path.stem.isdecimal())
 
 
+def kept_as(path: Path) -> Path:
+    """Where a segment is once it is put away."""
+    return path.parent.parent / KEPT / f"{path.parent.name}-{path.name}"
+
+
 def put_away(folder: Path, kept: Path, keep_bytes: int) -> None:
     """Move the segments of a journal that is through to those that are kept, and remove its folder. Raises `OSError`."""
     for number, path in segments(folder):
         complete(number, path)
-        path.rename(kept / f"{folder.name}-{path.name}")
+        path.rename(kept_as(path))
     prune(kept, keep_bytes)
     # Out of sight first: a folder that has lost its lock and not yet all else could never be taken over.
     gone = folder.with_name(f".{folder.name}")

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from fengchao_core.ledger import events
 from fengchao_core.ledger.events import START, Position
-from fengchao_core.ledger.journal import KEPT, others, put_away, segments, taken_over
+from fengchao_core.ledger.journal import KEPT, kept_as, others, put_away, segments, taken_over
 from fengchao_core.ledger.tail import read_segment
 from fengchao_core.logs import Log
 from fengchao_core.store import UsageStore
@@ -170,7 +170,7 @@ def _read(number: int, path: Path) -> bytes:
     try:
         return read_segment(number, path)
     except FileNotFoundError:  # its process lives, and has put it away since it was listed
-        return (path.parent.parent / KEPT / f"{path.parent.name}-{path.name}").read_bytes()
+        return kept_as(path).read_bytes()
 
 
 def _priced(row: UsageRecord, card: ModelCard | None) -> UsageRecord:
